@@ -1,0 +1,80 @@
+"""Digests of stored files, and writing a file so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from evergreen.canonical import digest_of
+from evergreen.errors import ArtefactDamaged
+from evergreen.results import Artefact
+
+
+def describe(path: Path, name: str | None = None) -> Artefact:
+    """Return the artefact that the file at `path` is; `name` defaults to the file's name."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Artefact(name or path.name, sha256, path.stat().st_size)
+
+
+def describe_folder(folder: Path) -> tuple[Artefact, ...]:
+    """Return the artefacts of every file below `folder`, sorted by name (with `/`)."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(describe(path, path.relative_to(folder).as_posix()) for path in files)
+
+
+def folder_digest(artefacts: Iterable[Artefact]) -> str:
+    """Return one SHA-256 over the names, digests and sizes of artefacts, whatever their order."""
+    return digest_of(sorted([a.name, a.sha256, a.size] for a in artefacts))
+
+
+def verify(folder: Path, artefacts: Iterable[Artefact]) -> None:
+    """Check that `folder` holds exactly these artefacts.
+
+    Raises:
+        ArtefactDamaged: a file is missing, added, or differs from what was recorded.
+    """
+    expected = {artefact.name: artefact for artefact in artefacts}
+    found = {artefact.name: artefact for artefact in describe_folder(folder)}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            state = "missing" if name not in found else "unknown" if name not in expected else "altered"
+            raise ArtefactDamaged(
+                f"{state} file {name!r}: the folder is not what the ledger recorded",
+                where=str(folder),
+                got=found.get(name),
+                allowed=str(expected.get(name)),
+                fix="restore the files from a backup, or retrain",
+            )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part of it.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the old content stands.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames within `folder` survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,246 @@
+"""What the steps need from the world. Adapters implement these; `tests/contracts` holds one suite each.
+
+Arrow types appear in annotations only: importing this module loads no heavy library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evergreen.results import (
+    Candidate,
+    ModelArtefact,
+    Release,
+    Retrain,
+    Snapshot,
+    ValidationReport,
+    Version,
+)
+from evergreen.spec import Data, Suite
+from evergreen.window import Window
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+
+class DataSource(Protocol):
+    """Reads rows of a window."""
+
+    def read(self, window: Window) -> Iterator[pa.RecordBatch]:
+        """Yield the window's rows in bounded batches, all of one schema.
+
+        The time column comes as UTC timestamps. Rows outside the window never appear.
+
+        Raises:
+            DataUnusable: a missing table, column or file, mixed types, unreadable times.
+            SourceUnavailable: the source did not answer.
+        """
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Keeps snapshots as immutable, content-addressed Parquet."""
+
+    def write(
+        self, model: str, window: Window, batches: Iterable[pa.RecordBatch], data: Data
+    ) -> Snapshot:
+        """Store the batches and return their snapshot; the same rows give the same snapshot.
+
+        Memory does not grow with rows. Nothing is visible under the snapshot's URI until all is.
+
+        Raises:
+            DataUnusable: no rows, a missing column, or a key that stands twice (with examples).
+            StoreUnavailable: the store did not take the write; nothing was published.
+        """
+        ...
+
+    def read(self, snapshot: Snapshot, window: Window, time_column: str) -> pa.Table:
+        """Return the snapshot's rows of `window`, verified against its digests.
+
+        Raises:
+            ArtefactDamaged: a file is missing or is not what was written.
+        """
+        ...
+
+
+class Validator(Protocol):
+    """Judges a snapshot against a suite."""
+
+    def validate(
+        self, model: str, snapshot: Snapshot, rows: pa.Table, suite: Suite | None, key: str
+    ) -> ValidationReport:
+        """Judge the rows; failing ones are kept in quarantine with their reasons, keyed.
+
+        Raises:
+            DataUnusable: an expectation names a column that the data lacks, or is itself unknown.
+            StoreUnavailable: quarantine or report could not be written.
+        """
+        ...
+
+
+class Trainer(Protocol):
+    """Trains challengers and remembers them by key."""
+
+    def find(self, model: str, key: str) -> Candidate | None:
+        """Return the finished candidate of this key, or None."""
+        ...
+
+    def train(
+        self, key: str, retrain: Retrain, snapshot: Snapshot, train: pa.Table, test: pa.Table
+    ) -> Candidate:
+        """Train on `train`, measure on `test`, log the run and return the candidate.
+
+        Raises:
+            DataUnusable: one class, no usable feature, or too few rows.
+            TrainingFailed: an unknown estimator or parameter, or the fit failed.
+            StoreUnavailable: the tracking server did not answer.
+        """
+        ...
+
+
+class Scorer(Protocol):
+    """Runs trained models on rows."""
+
+    def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
+        """Return probabilities `(n_rows, n_classes)` or, for regression, values `(n_rows,)`.
+
+        Only models whose digest the caller took from the ledger may be passed in.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            ModelRefused: a flavour or type that is not allowed.
+            DataUnusable: the rows lack a feature, or give non-finite predictions.
+        """
+        ...
+
+
+class Registry(Protocol):
+    """Names versions."""
+
+    def register(self, name: str, candidate: Candidate, tags: Mapping[str, str]) -> Version:
+        """Return the version of the candidate, registering it where it is not yet; alias challenger."""
+        ...
+
+    def champion(self, name: str) -> int | None:
+        """Return the number under the alias champion, or None."""
+        ...
+
+    def move_champion(self, version: Version, expected: int | None) -> None:
+        """Point the alias champion at `version` where it points at `expected` (or already there).
+
+        Raises:
+            ChampionMoved: the alias points at neither.
+            StoreUnavailable: the registry did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What a release target says it serves."""
+
+    name: str
+    version: int
+    model: ModelArtefact
+
+
+class Deployer(Protocol):
+    """Puts a version before its traffic."""
+
+    def deploy(self, release: Release) -> None:
+        """Make the target serve the release's version. Safe to repeat."""
+        ...
+
+    def serving(self, name: str) -> Pointer | None:
+        """Return what the target serves, read from the target itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to change one model. `epoch` grows with every take-over: a fencing token."""
+
+    model: str
+    holder: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One link of the ledger's chain. `seq` counts from 1 without gaps."""
+
+    seq: int
+    at: datetime
+    model: str
+    kind: str
+    key: str
+    body: Mapping[str, Any]
+    previous_hash: str
+    hash: str
+
+
+class Ledger(Protocol):
+    """The append-only memory: what was decided, on what evidence, in which order."""
+
+    def append(
+        self,
+        kind: str,
+        key: str,
+        body: Mapping[str, Any],
+        lease: Lease,
+        *,
+        expected_release: int | EllipsisType | None = ...,
+    ) -> Entry:
+        """Append an entry and return it; the same key and body again return the first entry.
+
+        Args:
+            kind: One of `ledger.KINDS`.
+            key: Idempotency key, unique in the ledger.
+            body: JSON values.
+            lease: Checked in the same transaction; names the model.
+            expected_release: Where given, the `seq` of the model's last release entry (None: there
+                is none) that this entry was decided on.
+
+        Raises:
+            LeaseLost: the lease has a newer epoch.
+            KeyConflict: the key stands with another body.
+            ChampionMoved: the model's last release entry is not the expected one.
+            LedgerUnavailable: the database did not answer.
+        """
+        ...
+
+    def find(self, key: str) -> Entry | None:
+        """Return the entry of an idempotency key, or None."""
+        ...
+
+    def entries(
+        self, *, model: str | None = None, kind: str | None = None, before: datetime | None = None
+    ) -> Iterator[Entry]:
+        """Yield entries in order of `seq`, those at or after `before` left out."""
+        ...
+
+    def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
+        """Return the model's newest entry of a kind, or None."""
+        ...
+
+    def acquire(self, model: str, holder: str) -> Lease:
+        """Take the model's lease, or take it over from an earlier try of the same holder.
+
+        Raises:
+            LeaseHeld: another holder's lease has not expired.
+        """
+        ...
+
+    def keep(self, lease: Lease) -> AbstractContextManager[None]:
+        """Renew the lease in the background while the context is open."""
+        ...
+
+    def free(self, lease: Lease) -> None:
+        """Give the lease back. A lease already taken over is left alone."""
+        ...

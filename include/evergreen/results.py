@@ -1,0 +1,248 @@
+"""What each step returns: frozen values that travel as JSON and hold references, never data.
+
+`to_json` and `from_json` are the only codec; a round-trip test covers every type of `STEP_RESULTS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+
+from evergreen.spec import Metric, ModelSpec, Policy, Suite, Task
+from evergreen.window import Window, Windows
+
+ReleaseWish = Literal["auto", "never"]
+Outcome = Literal["promoted", "kept", "registered", "rejected", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A stored file: its name within its folder, its SHA-256 in hex and its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedModel:
+    """A model file with the files it names, as it stood when a run began.
+
+    `digest` covers the spec, the query and the suite: what decides a run's result.
+    """
+
+    spec: ModelSpec
+    query: str | None
+    suite: Suite | None
+    folder: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """One run: what was asked for, on which model file, for which windows."""
+
+    run_key: str
+    model: PinnedModel
+    windows: Windows
+    reason: str
+    release: ReleaseWish
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """A column of a snapshot and its Arrow type as text."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The immutable dataset of a window.
+
+    `digest` is a SHA-256 over the rows' content: the same rows give the same digest whatever chunks
+    they came in. `artefacts` are the files at `uri`, each verified before use.
+    """
+
+    uri: str
+    digest: str
+    window: Window
+    rows: int
+    columns: tuple[ColumnType, ...]
+    artefacts: tuple[Artefact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectationOutcome:
+    """What one expectation found. `failing_rows` is None where the expectation is not about rows."""
+
+    expectation: str
+    arguments: dict[str, Any]
+    severity: Literal["error", "warning"]
+    passed: bool
+    observed: str
+    failing_rows: int | None
+    failing_keys: tuple[str, ...]
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """Whether a snapshot may be trained on, and why not."""
+
+    passed: bool
+    rows: int
+    outcomes: tuple[ExpectationOutcome, ...]
+    quarantined_rows: int
+    quarantine_uri: str | None
+    report_uri: str | None
+
+    @property
+    def errors(self) -> tuple[ExpectationOutcome, ...]:
+        """Failed expectations that reject the data."""
+        return tuple(o for o in self.outcomes if not o.passed and o.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[ExpectationOutcome, ...]:
+        """Failed expectations that are only reported."""
+        return tuple(o for o in self.outcomes if not o.passed and o.severity == "warning")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArtefact:
+    """A trained model's files. `digest` is the SHA-256 over the names and digests of all of them."""
+
+    uri: str
+    digest: str
+    artefacts: tuple[Artefact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained model that is not yet a version.
+
+    `key` names what made it (data, model file, code), so a retry finds it instead of training again.
+    `classes` is empty for regression. `baseline` is what the trivial predictor answers for every row:
+    the class shares of the training rows, or their mean label.
+    """
+
+    key: str
+    run_id: str
+    task: Task
+    model: ModelArtefact
+    features: tuple[ColumnType, ...]
+    classes: tuple[str, ...]
+    baseline: tuple[float, ...]
+    rows_trained: int
+    rows_tested: int
+    metrics: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its two-sided confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The gate's answer. Losses are means per row: lower is better.
+
+    `over_champion` and `over_baseline` are the challenger's loss less the other's, paired by row:
+    negative is better. They are None where there is nothing to compare with.
+    """
+
+    promote: bool
+    reasons: tuple[str, ...]
+    metric: Metric
+    policy: Policy
+    margin: float
+    rows: int
+    clusters: int
+    challenger_loss: float
+    champion_loss: float | None
+    baseline_loss: float
+    over_champion: Interval | None
+    over_baseline: Interval
+    champion_version: int | None = None
+    champion_seq: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One trained, registered artefact; `number` counts from 1 within the model."""
+
+    name: str
+    number: int
+    candidate_key: str
+    model: ModelArtefact
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version that serves all traffic of a target since it was released."""
+
+    name: str
+    version: Version
+    candidate: Candidate
+    previous: int | None
+    as_of: datetime
+    target: str
+    run_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run came to, in words."""
+
+    run_key: str
+    model: str
+    as_of: datetime | None
+    outcome: Outcome
+    champion_before: int | None
+    challenger: int | None
+    summary: str
+    lines: tuple[str, ...] = field(default=())
+
+
+STEP_RESULTS: tuple[type, ...] = (
+    Retrain,
+    Snapshot,
+    ValidationReport,
+    Candidate,
+    Comparison,
+    Version,
+    Release,
+    RunReport,
+)
+
+_T = TypeVar("_T")
+
+
+@cache
+def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+    return TypeAdapter(kind)
+
+
+def to_json(result: object) -> dict[str, Any]:
+    """Return a result as JSON-ready values; times are ISO 8601 in UTC."""
+    plain = _adapter(type(result)).dump_python(result, mode="json")
+    assert isinstance(plain, dict)
+    return plain
+
+
+def from_json(kind: type[_T], plain: dict[str, Any]) -> _T:
+    """Return the result that `to_json` made `plain` from."""
+    return _adapter(kind).validate_python(plain)

@@ -1,0 +1,55 @@
+"""Where this installation keeps its things: one folder, each part of which can live elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+VARIABLES: Mapping[str, str] = {
+    "EVERGREEN_HOME": "folder of everything below (default ~/.evergreen)",
+    "EVERGREEN_LEDGER": "SQLAlchemy URL of the ledger (default sqlite:///HOME/ledger.db)",
+    "EVERGREEN_STORE": "URI of snapshots, quarantine and reports (default HOME/store)",
+    "EVERGREEN_STORE_CONNECTION": "connection id for that store, where it needs one",
+    "EVERGREEN_TRACKING": "MLflow tracking and registry URI (default sqlite:///HOME/mlflow.db)",
+    "EVERGREEN_ARTIFACTS": "where MLflow keeps artifacts of new experiments (default HOME/artifacts)",
+    "EVERGREEN_RELEASES": "folder of the pointers of local release targets (default HOME/releases)",
+    "EVERGREEN_MODELS": "folder of the model files for the command line (default dags/models)",
+    "EVERGREEN_LEASE_SECONDS": "how long a silent run keeps its model's lease (default 600)",
+    "EVERGREEN_TRUSTED_TYPES": "comma-separated further types that a model may hold",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The resolved settings. URLs may hold passwords: never log or store them."""
+
+    home: Path
+    ledger_url: str
+    store_uri: str
+    store_connection: str | None
+    tracking_uri: str
+    artifact_uri: str
+    releases: Path
+    models: Path
+    lease_seconds: float
+    trusted_types: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from environment variables (`VARIABLES` names and explains them)."""
+        env = os.environ if environ is None else environ
+        home = Path(env.get("EVERGREEN_HOME") or Path.home() / ".evergreen").expanduser().absolute()
+        return cls(
+            home=home,
+            ledger_url=env.get("EVERGREEN_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
+            store_uri=env.get("EVERGREEN_STORE") or str(home / "store"),
+            store_connection=env.get("EVERGREEN_STORE_CONNECTION") or None,
+            tracking_uri=env.get("EVERGREEN_TRACKING") or f"sqlite:///{home / 'mlflow.db'}",
+            artifact_uri=env.get("EVERGREEN_ARTIFACTS") or (home / "artifacts").as_uri(),
+            releases=Path(env.get("EVERGREEN_RELEASES") or home / "releases"),
+            models=Path(env.get("EVERGREEN_MODELS") or "dags/models"),
+            lease_seconds=float(env.get("EVERGREEN_LEASE_SECONDS") or 600),
+            trusted_types=tuple(filter(None, env.get("EVERGREEN_TRUSTED_TYPES", "").split(","))),
+        )

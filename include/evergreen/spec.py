@@ -1,0 +1,266 @@
+"""The model file: what one YAML file may say. Text comes in here and nowhere else.
+
+Every class is frozen and refuses unknown keys. `loading.py` turns a file into a `ModelSpec` with the
+place of every error; the JSON Schema in `docs/reference/model.schema.json` is generated from here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from evergreen.durations import Duration, DurationField
+from evergreen.names import LONGEST_NAME, NAME_PATTERN, name_problem
+
+Tier = Literal["low", "medium", "high"]
+Metric = Literal["log_loss", "brier", "error_rate", "squared_error", "absolute_error"]
+Policy = Literal["superiority", "non_inferiority"]
+Task = Literal["classification", "regression"]
+
+CLASSIFICATION_METRICS: frozenset[Metric] = frozenset({"log_loss", "brier", "error_rate"})
+REGRESSION_METRICS: frozenset[Metric] = frozenset({"squared_error", "absolute_error"})
+
+
+def _model_name(name: str) -> str:
+    problem = name_problem(name)
+    if problem:
+        raise ValueError(problem)
+    return name
+
+
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=500)]
+ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SqlSource(_Section):
+    """Rows from a database. The query binds `:start` and `:end`."""
+
+    type: Literal["sql"]
+    connection: ConnectionId | None = Field(
+        None, description="Airflow connection id; outside Airflow AIRFLOW_CONN_<ID>.", examples=["warehouse"]
+    )
+    url: str | None = Field(
+        None,
+        description="SQLAlchemy URL without a password, for databases that need none.",
+        examples=["sqlite:///data/flights.db"],
+    )
+    query: str | None = Field(
+        None,
+        description="One SELECT that binds :start and :end.",
+        examples=["SELECT * FROM flights WHERE time_hour >= :start AND time_hour < :end"],
+    )
+    query_file: RelativePath | None = Field(
+        None,
+        description="The query in a file, relative to the model file's folder.",
+        examples=["sql/flight_delay.sql"],
+    )
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> SqlSource:
+        if (self.connection is None) == (self.url is None):
+            raise ValueError("give exactly one of 'connection' and 'url'")
+        if (self.query is None) == (self.query_file is None):
+            raise ValueError("give exactly one of 'query' and 'query_file'")
+        return self
+
+
+class FilesSource(_Section):
+    """Rows from CSV or Parquet files, local or on object storage."""
+
+    type: Literal["files"]
+    paths: list[Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
+        min_length=1,
+        description="Globs: paths relative to the model file's folder, or URLs such as s3://bucket/*.parquet.",
+        examples=[["data/flights-*.parquet"]],
+    )
+    format: Literal["csv", "parquet"] = Field(description="How the files are written.", examples=["parquet"])
+    connection: ConnectionId | None = Field(
+        None, description="Airflow connection id for object storage.", examples=["aws_default"]
+    )
+
+
+Source = Annotated[SqlSource | FilesSource, Field(discriminator="type")]
+
+
+class Label(_Section):
+    """What is predicted, and when it becomes known."""
+
+    column: Column = Field(description="The label's column.", examples=["late"])
+    delay: DurationField = Field(
+        Duration(0, "days"),
+        description="How long after a row's time its label is known.",
+        examples=["1 day"],
+    )
+
+
+class Data(_Section):
+    """Where rows come from and which of them a run uses."""
+
+    source: Source
+    time_column: Column = Field(description="When the row happened.", examples=["scheduled_departure"])
+    key: Column = Field(description="Identifies a row; unique within a window.", examples=["flight_id"])
+    label: Label
+    train_window: DurationField = Field(description="Rows to train on.", examples=["3 months"])
+    test_window: DurationField = Field(
+        description="Rows to judge on, the last before the as-of.", examples=["1 month"]
+    )
+    time_zone: str = Field(
+        "UTC",
+        description="Zone of times that carry none (IANA name).",
+        examples=["America/New_York"],
+    )
+    min_rows: int = Field(
+        1000, ge=1, description="Fewest rows that each of train and test window must hold.", examples=[1000]
+    )
+    exclude: list[Column] = Field(
+        default=[],
+        description="Columns that are read but are no features.",
+        examples=[["tail_number"]],
+    )
+
+
+class Train(_Section):
+    """How the challenger is made."""
+
+    estimator: str | None = Field(
+        None,
+        description="Dotted name of a scikit-learn estimator, or one registered under the entry-point "
+        "group evergreen.estimators.",
+        examples=["sklearn.ensemble.HistGradientBoostingClassifier"],
+    )
+    pipeline: str | None = Field(
+        None,
+        description="Instead: the name of a factory registered under the entry-point group "
+        "evergreen.pipelines. It is called with the parameters and the seed.",
+        examples=["my_pipeline"],
+    )
+    params: dict[str, Any] = Field(
+        default={}, description="Parameters of the estimator.", examples=[{"max_iter": 200}]
+    )
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of everything random.", examples=[0])
+
+    @model_validator(mode="after")
+    def _one(self) -> Train:
+        if (self.estimator is None) == (self.pipeline is None):
+            raise ValueError("give exactly one of 'estimator' and 'pipeline'")
+        return self
+
+
+class Gate(_Section):
+    """What the challenger must prove. All metrics are mean losses per row: lower is better."""
+
+    metric: Metric = Field(description="The loss both are judged by.", examples=["log_loss"])
+    policy: Policy = Field(
+        "non_inferiority",
+        description="superiority: the whole interval must be better by the margin. "
+        "non_inferiority: it must not be worse by the margin; the fresher model wins ties.",
+        examples=["non_inferiority"],
+    )
+    margin: float = Field(
+        0.0, ge=0, description="In the metric's unit.", examples=[0.002], allow_inf_nan=False
+    )
+    confidence: float = Field(
+        0.95, gt=0.5, lt=1, description="Of the two-sided interval.", examples=[0.95]
+    )
+
+    @property
+    def task(self) -> Task:
+        """What kind of estimator the metric judges."""
+        return "classification" if self.metric in CLASSIFICATION_METRICS else "regression"
+
+
+class LocalTarget(_Section):
+    """A pointer file that a scorer on this machine reads."""
+
+    type: Literal["local"]
+
+
+class ReleaseSpec(_Section):
+    """Where the champion serves."""
+
+    target: LocalTarget = Field(default=LocalTarget(type="local"))
+
+
+class Retries(_Section):
+    """How often a task that failed for a passing reason is tried again."""
+
+    attempts: int = Field(3, ge=0, le=20, description="Tries after the first.", examples=[3])
+    delay: DurationField = Field(
+        Duration(1, "minutes"), description="Before the first of them; doubles each time.", examples=["1 minute"]
+    )
+
+
+class ModelSpec(_Section):
+    """One model file."""
+
+    schema_version: Literal[1] = Field(description="Version of this format.", examples=[1])
+    name: Annotated[str, AfterValidator(_model_name)] = Field(
+        description="Equal to the file's stem.",
+        examples=["flight_delay"],
+        max_length=LONGEST_NAME,
+        json_schema_extra={"pattern": NAME_PATTERN},
+    )
+    description: str = Field(description="What the model answers.", max_length=2000, examples=["Will it be late?"])
+    display_name: str | None = Field(None, max_length=200, description="Shown in Airflow.", examples=["Flight delay"])
+    owner: str = Field(
+        min_length=1, max_length=200, description="Who answers for it.", examples=["ops-analytics@example.com"]
+    )
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default=[], description="Extra tags of its DAGs.", examples=[["flights"]]
+    )
+    tier: Tier = Field("medium", description="How much is at stake.", examples=["medium"])
+    schedule: str | None = Field(
+        description="Cron expression in UTC (or @hourly … @yearly) of retrains; null: only when asked.",
+        examples=["0 6 1 * *"],
+    )
+    start: Annotated[date, Field(strict=False)] = Field(
+        date(2020, 1, 1),
+        description="First day that a scheduled or backfill run may cover.",
+        examples=["2013-01-01"],
+    )
+    data: Data
+    expectations: RelativePath | None = Field(
+        None,
+        description="Great Expectations suite, relative to the model file's folder.",
+        examples=["expectations/flight_delay.yaml"],
+    )
+    train: Train
+    gate: Gate
+    release: ReleaseSpec = Field(default=ReleaseSpec())
+    retries: Retries = Field(default=Retries())
+
+    @property
+    def starts_at(self) -> datetime:
+        """The first instant a scheduled run may cover, in UTC."""
+        return datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
+
+
+
+class Expectation(_Section):
+    """One line of a suite: a Great Expectations expectation with its arguments."""
+
+    type: str = Field(
+        pattern=r"^expect_[a-z0-9_]+$",
+        description="The expectation's name.",
+        examples=["expect_column_values_to_not_be_null"],
+    )
+    kwargs: dict[str, Any] = Field(
+        default={}, description="Its arguments.", examples=[{"column": "origin"}]
+    )
+    severity: Literal["error", "warning"] = Field(
+        "error", description="error: the data is rejected. warning: it is only reported.", examples=["error"]
+    )
+    why: str | None = Field(None, max_length=500, description="Shown with a failure.", examples=["join key"])
+
+
+class Suite(_Section):
+    """A suite file."""
+
+    expectations: list[Expectation] = Field(min_length=1)

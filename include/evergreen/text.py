@@ -1,0 +1,35 @@
+"""The one place that escapes: text of others shown as HTML, Markdown or a terminal line."""
+
+from __future__ import annotations
+
+import html as _html
+import re
+import unicodedata
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~-])")
+
+
+def plain(value: object, longest: int = 2000) -> str:
+    """Return `value` as one printable line: no control, ANSI or bidirectional characters.
+
+    >>> plain("a\\x1b[31mb\\nc")
+    'a[31mb c'
+    """
+    text = re.sub(r"\s+", " ", str(value))
+    text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def html(value: object) -> str:
+    """Return `value` escaped for HTML text and attributes."""
+    return _html.escape(plain(value), quote=True)
+
+
+def markdown(value: object) -> str:
+    """Return `value` escaped for Markdown: it renders as the characters it holds, and no template
+    marker survives.
+
+    >>> markdown("[x](javascript:1)")
+    '\\\\[x\\\\]\\\\(javascript:1\\\\)'
+    """
+    return _MARKDOWN.sub(r"\\\1", plain(value))
