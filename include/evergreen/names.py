@@ -13,8 +13,7 @@ from collections.abc import Iterable
 
 NAME_PATTERN = r"^[a-z0-9](?:_?[a-z0-9])*$"
 NAME_RULE = (
-    "1 to 63 characters of a-z, 0-9 and single underscores, "
-    "beginning and ending with a letter or digit"
+    "1 to 63 characters of a-z, 0-9 and single underscores, beginning and ending with a letter or digit"
 )
 LONGEST_NAME = 63
 RESERVED_NAMES = frozenset(

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -232,17 +233,17 @@ _T = TypeVar("_T")
 
 
 @cache
-def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
 def to_json(result: object) -> dict[str, Any]:
     """Return a result as JSON-ready values; times are ISO 8601 in UTC."""
-    plain = _adapter(type(result)).dump_python(result, mode="json")
-    assert isinstance(plain, dict)
+    plain: dict[str, Any] = _adapter(cast("Hashable", type(result))).dump_python(result, mode="json")
     return plain
 
 
-def from_json(kind: type[_T], plain: dict[str, Any]) -> _T:
+def from_json(kind: type[_T], plain: Mapping[str, Any]) -> _T:
     """Return the result that `to_json` made `plain` from."""
-    return _adapter(kind).validate_python(plain)
+    result: _T = _adapter(cast("Hashable", kind)).validate_python(plain)
+    return result

@@ -44,7 +44,9 @@ class SqlSource(_Section):
 
     type: Literal["sql"]
     connection: ConnectionId | None = Field(
-        None, description="Airflow connection id; outside Airflow AIRFLOW_CONN_<ID>.", examples=["warehouse"]
+        None,
+        description="Airflow connection id; outside Airflow AIRFLOW_CONN_<ID>.",
+        examples=["warehouse"],
     )
     url: str | None = Field(
         None,
@@ -80,7 +82,9 @@ class FilesSource(_Section):
         description="Globs: paths relative to the model file's folder, or URLs such as s3://bucket/*.parquet.",
         examples=[["data/flights-*.parquet"]],
     )
-    format: Literal["csv", "parquet"] = Field(description="How the files are written.", examples=["parquet"])
+    format: Literal["csv", "parquet"] = Field(
+        description="How the files are written.", examples=["parquet"]
+    )
     connection: ConnectionId | None = Field(
         None, description="Airflow connection id for object storage.", examples=["aws_default"]
     )
@@ -117,7 +121,10 @@ class Data(_Section):
         examples=["America/New_York"],
     )
     min_rows: int = Field(
-        1000, ge=1, description="Fewest rows that each of train and test window must hold.", examples=[1000]
+        1000,
+        ge=1,
+        description="Fewest rows that each of train and test window must hold.",
+        examples=[1000],
     )
     exclude: list[Column] = Field(
         default=[],
@@ -193,7 +200,9 @@ class Retries(_Section):
 
     attempts: int = Field(3, ge=0, le=20, description="Tries after the first.", examples=[3])
     delay: DurationField = Field(
-        Duration(1, "minutes"), description="Before the first of them; doubles each time.", examples=["1 minute"]
+        Duration(1, "minutes"),
+        description="Before the first of them; doubles each time.",
+        examples=["1 minute"],
     )
 
 
@@ -207,10 +216,17 @@ class ModelSpec(_Section):
         max_length=LONGEST_NAME,
         json_schema_extra={"pattern": NAME_PATTERN},
     )
-    description: str = Field(description="What the model answers.", max_length=2000, examples=["Will it be late?"])
-    display_name: str | None = Field(None, max_length=200, description="Shown in Airflow.", examples=["Flight delay"])
+    description: str = Field(
+        description="What the model answers.", max_length=2000, examples=["Will it be late?"]
+    )
+    display_name: str | None = Field(
+        None, max_length=200, description="Shown in Airflow.", examples=["Flight delay"]
+    )
     owner: str = Field(
-        min_length=1, max_length=200, description="Who answers for it.", examples=["ops-analytics@example.com"]
+        min_length=1,
+        max_length=200,
+        description="Who answers for it.",
+        examples=["ops-analytics@example.com"],
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=[], description="Extra tags of its DAGs.", examples=[["flights"]]
@@ -242,7 +258,6 @@ class ModelSpec(_Section):
         return datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
 
 
-
 class Expectation(_Section):
     """One line of a suite: a Great Expectations expectation with its arguments."""
 
@@ -255,9 +270,13 @@ class Expectation(_Section):
         default={}, description="Its arguments.", examples=[{"column": "origin"}]
     )
     severity: Literal["error", "warning"] = Field(
-        "error", description="error: the data is rejected. warning: it is only reported.", examples=["error"]
+        "error",
+        description="error: the data is rejected. warning: it is only reported.",
+        examples=["error"],
     )
-    why: str | None = Field(None, max_length=500, description="Shown with a failure.", examples=["join key"])
+    why: str | None = Field(
+        None, max_length=500, description="Shown with a failure.", examples=["join key"]
+    )
 
 
 class Suite(_Section):

@@ -63,9 +63,7 @@ def windows_at(
         raise ValueError(
             f"a label delay of {label_delay} leaves no labelled row in a test window of {test_window}"
         )
-    return Windows(
-        as_of, Window(train_window.before(split), split), Window(split, labelled_until)
-    )
+    return Windows(as_of, Window(train_window.before(split), split), Window(split, labelled_until))
 
 
 def resolve_as_of(

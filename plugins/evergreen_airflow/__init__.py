@@ -1,0 +1,1 @@
+"""Thin Airflow adapters of Evergreen: they build DAGs and run steps. Nothing here decides."""
