@@ -234,7 +234,7 @@ _T = TypeVar("_T")
 
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    return TypeAdapter(cast("Any", kind))
 
 
 def to_json(result: object) -> dict[str, Any]:
