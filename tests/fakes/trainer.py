@@ -1,0 +1,86 @@
+"""A trainer that trains nothing and answers the same candidate for the same key."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evergreen.errors import DataUnusable, EvergreenError
+from evergreen.results import Artefact, Candidate, ColumnType, ModelArtefact, Retrain, Snapshot
+
+
+class FakeTrainer:
+    """Keeps candidates in memory.
+
+    `trainings` counts per key how often a training was really done. `failure`, where set, is raised
+    by the next training and then forgotten.
+    """
+
+    def __init__(self) -> None:
+        self.trainings: dict[str, int] = {}
+        self.failure: EvergreenError | None = None
+        self._candidates: dict[tuple[str, str], Candidate] = {}
+
+    def find(self, model: str, key: str) -> Candidate | None:
+        return self._candidates.get((model, key))
+
+    def train(
+        self, key: str, retrain: Retrain, snapshot: Snapshot, train: pa.Table, test: pa.Table
+    ) -> Candidate:
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+        spec = retrain.model.spec
+        found = self.find(spec.name, key)
+        if found is not None:
+            return found
+        for window, rows in (("train", train), ("test", test)):
+            if rows.num_rows < spec.data.min_rows:
+                raise DataUnusable(f"too few rows in the {window} window", got=rows.num_rows)
+        labels = train.column(spec.data.label.column).drop_null()
+        self.trainings[key] = self.trainings.get(key, 0) + 1
+        candidate = Candidate(
+            key=key,
+            run_id=_digest(f"run {key}")[:32],
+            task=spec.gate.task,
+            model=_model(key),
+            features=_features(retrain, train),
+            classes=_classes(labels) if spec.gate.task == "classification" else (),
+            baseline=_baseline(labels, spec.gate.task),
+            rows_trained=train.num_rows,
+            rows_tested=test.num_rows,
+            metrics={spec.gate.metric: 0.5},
+        )
+        self._candidates[spec.name, key] = candidate
+        return candidate
+
+
+def _model(key: str) -> ModelArtefact:
+    artefacts = (Artefact("model.skops", _digest(f"file {key}"), 1),)
+    return ModelArtefact(f"fake:/{key}", _digest(f"model {key}"), artefacts)
+
+
+def _features(retrain: Retrain, rows: pa.Table) -> tuple[ColumnType, ...]:
+    data = retrain.model.spec.data
+    no_features = {data.key, data.time_column, data.label.column, *data.exclude}
+    return tuple(ColumnType(f.name, str(f.type)) for f in rows.schema if f.name not in no_features)
+
+
+def _classes(labels: pa.ChunkedArray) -> tuple[str, ...]:
+    classes = tuple(sorted(map(str, labels.cast(pa.string()).unique().to_pylist())))
+    if len(classes) < 2:
+        raise DataUnusable("the label has one class only", got=classes)
+    return classes
+
+
+def _baseline(labels: pa.ChunkedArray, task: str) -> tuple[float, ...]:
+    if task == "regression":
+        return (float(pc.mean(labels).as_py()),)
+    text = labels.cast(pa.string())
+    return tuple(float(pc.mean(pc.equal(text, name)).as_py()) for name in _classes(labels))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
