@@ -161,7 +161,8 @@ class Comparison:
     """The gate's answer. Losses are means per row: lower is better.
 
     `over_champion` and `over_baseline` are the challenger's loss less the other's, paired by row:
-    negative is better. They are None where there is nothing to compare with.
+    negative is better. They are None where there is nothing to compare with, or too few
+    clusters of rows (`clusters`, usually days) for an interval.
     """
 
     promote: bool
@@ -175,7 +176,7 @@ class Comparison:
     champion_loss: float | None
     baseline_loss: float
     over_champion: Interval | None
-    over_baseline: Interval
+    over_baseline: Interval | None
     champion_version: int | None = None
     champion_seq: int | None = None
     notes: tuple[str, ...] = ()
@@ -205,6 +206,16 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class StepFailure:
+    """Why a try of a step failed; a retryable failure may be followed by a try that did not."""
+
+    step: str
+    error: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run came to, in words."""
 
@@ -226,6 +237,7 @@ STEP_RESULTS: tuple[type, ...] = (
     Comparison,
     Version,
     Release,
+    StepFailure,
     RunReport,
 )
 

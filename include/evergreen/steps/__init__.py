@@ -1,0 +1,38 @@
+"""The retrain, step by step: each module is one step, one function, one Airflow task.
+
+A step reads what it needs from the ledger by its run key, does one thing, and writes its result
+there. It first looks for what an earlier try made, so killing it anywhere and running it again ends
+in the same state as never having been killed. Nothing here knows Airflow or any vendor.
+"""
+
+from evergreen.steps.evaluate import evaluate
+from evergreen.steps.ingest import ingest
+from evergreen.steps.register import register
+from evergreen.steps.release import release
+from evergreen.steps.report import report
+from evergreen.steps.resolve_window import resolve_window
+from evergreen.steps.train import train
+from evergreen.steps.validate import validate
+
+STEPS: tuple[str, ...] = (
+    "resolve_window",
+    "ingest",
+    "validate",
+    "train",
+    "evaluate",
+    "register",
+    "release",
+    "report",
+)
+
+__all__ = [
+    "STEPS",
+    "evaluate",
+    "ingest",
+    "register",
+    "release",
+    "report",
+    "resolve_window",
+    "train",
+    "validate",
+]

@@ -1,0 +1,141 @@
+"""Say what the run came to and why, and give the model's lease back. Runs however the run went."""
+
+from __future__ import annotations
+
+import logging
+
+from evergreen.errors import LeaseHeld, LeaseLost
+from evergreen.ports import Entry
+from evergreen.redaction import redact
+from evergreen.results import (
+    Candidate,
+    Comparison,
+    Outcome,
+    Release,
+    Retrain,
+    RunReport,
+    Snapshot,
+    StepFailure,
+    ValidationReport,
+    Version,
+    to_json,
+)
+from evergreen.steps.memory import last_entry, model_of, recall, record_next
+from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def report(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
+    """Return what the run came to, and record it as the run's end.
+
+    Args:
+        workspace: The ports.
+        run_key: The run.
+        failure: What the caller knows of a failure that no step could write down (a killed task).
+    """
+    result = summarise(workspace, run_key, failure)
+    try:
+        lease = workspace.ledger.acquire(result.model, run_key)
+    except LeaseHeld as exc:
+        log.warning("not recorded, another run holds the lease: %s", exc)
+        return result
+    try:
+        if not _said_already(last_entry(workspace, "run_finished", run_key), result):
+            record_next(workspace, "run_finished", run_key, result, lease)
+    except LeaseLost as exc:
+        log.warning("not recorded, another run took the lease over: %s", exc)
+    finally:
+        workspace.ledger.free(lease)
+    log.info("outcome=%s %s", result.outcome, result.summary)
+    return result
+
+
+def summarise(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
+    """Return what the ledger says of a run, finished or not; writes nothing."""
+    retrain = recall(workspace, "run_started", run_key, Retrain)
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    version = recall(workspace, "version", run_key, Version)
+    outcome = _outcome(workspace, run_key, failure)
+    lines = tuple(_lines(workspace, run_key, failure))
+    headline = {
+        "promoted": f"promoted version {version.number if version else '?'}",
+        "registered": f"registered version {version.number if version else '?'}, not released as asked",
+        "kept": _kept(comparison),
+        "rejected": "data rejected, nothing trained",
+        "failed": "failed",
+    }[outcome]
+    when = f" as of {retrain.windows.as_of:%Y-%m-%d %H:%M}" if retrain else ""
+    why = lines[-1] if lines else "no step wrote anything"
+    return RunReport(
+        run_key=run_key,
+        model=model_of(run_key),
+        as_of=retrain.windows.as_of if retrain else None,
+        outcome=outcome,
+        champion_before=comparison.champion_version if comparison else None,
+        challenger=version.number if version else None,
+        summary=f"{model_of(run_key)}{when}: {headline} ({why})",
+        lines=lines,
+    )
+
+
+def _kept(comparison: Comparison | None) -> str:
+    champion = comparison.champion_version if comparison else None
+    return "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
+
+
+def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome:
+    if recall(workspace, "release", run_key, Release) is not None:
+        return "promoted"
+    validation = recall(workspace, "validation", run_key, ValidationReport)
+    if validation is not None and not validation.passed:
+        return "rejected"
+    retrain = recall(workspace, "run_started", run_key, Retrain)
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    if failure is not None or retrain is None or comparison is None:
+        return "failed"
+    if not comparison.promote:
+        return "kept"
+    if retrain.release == "never" and recall(workspace, "version", run_key, Version) is not None:
+        return "registered"
+    return "failed"
+
+
+def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
+    """Return one sentence for each thing that is known; the last is the reason of the outcome."""
+    lines: list[str] = []
+    snapshot = recall(workspace, "snapshot", run_key, Snapshot)
+    if snapshot is not None:
+        lines.append(f"snapshot {snapshot.digest[:12]}: {snapshot.rows:,} rows of {snapshot.window}")
+    validation = recall(workspace, "validation", run_key, ValidationReport)
+    candidate = recall(workspace, "candidate", run_key, Candidate)
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    if validation is not None:
+        lines += [f"warning: {o.expectation}: {o.observed}" for o in validation.warnings]
+        lines += [f"error: {o.expectation}: {o.observed}" for o in validation.errors]
+        if validation.report_uri and not (validation.passed and not validation.warnings):
+            lines.append(f"validation report: {validation.report_uri}")
+    if candidate is not None:
+        lines.append(
+            f"trained on {candidate.rows_trained:,} rows, tested on {candidate.rows_tested:,} "
+            f"(MLflow run {candidate.run_id})"
+        )
+        lines += [f"warning: {warning}" for warning in candidate.warnings]
+    if comparison is not None:
+        lines += comparison.reasons
+    if validation is not None and not validation.passed:
+        failed = ", ".join(f"{o.expectation} ({o.observed})" for o in validation.errors[:5])
+        lines.append(f"{len(validation.errors)} expectation(s) failed: {failed}")
+    elif _outcome(workspace, run_key, failure) == "failed":
+        noted = recall(workspace, "step_failed", run_key, StepFailure)
+        if noted is not None:
+            lines.append(f"{noted.step}: {noted.error}: {noted.message}")
+        elif failure is not None:
+            lines.append(redact(failure)[:2000])
+        else:
+            lines.append("the run stopped before it could decide")
+    return lines
+
+
+def _said_already(last: Entry | None, result: RunReport) -> bool:
+    return last is not None and dict(last.body) == to_json(result)

@@ -1,0 +1,62 @@
+"""Make the challenger, or find the one that the same data, model file and code made before."""
+
+from __future__ import annotations
+
+import logging
+
+from evergreen.canonical import digest_of
+from evergreen.errors import DataUnusable
+from evergreen.failpoints import failpoint
+from evergreen.results import Candidate, Retrain, Snapshot, ValidationReport
+from evergreen.steps.memory import holding, need, recall, record, retrain_of
+from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def candidate_key(retrain: Retrain, snapshot: Snapshot) -> str:
+    """Return the digest of everything that decides what training gives."""
+    windows = retrain.windows
+    return digest_of(
+        {
+            "snapshot": snapshot.digest,
+            "model": retrain.model.digest,
+            "train": str(windows.train),
+            "test": str(windows.test),
+            "code": retrain.code_version,
+        }
+    )
+
+
+def train(workspace: Workspace, run_key: str) -> Candidate:
+    """Return the run's candidate, trained now, by an earlier try, or by an equal run.
+
+    Raises:
+        DataUnusable: rejected data, one class, no usable feature, too few rows.
+        TrainingFailed: an unknown estimator or parameter, or the fit failed.
+        StoreUnavailable: the tracking server did not answer.
+    """
+    found = recall(workspace, "candidate", run_key, Candidate)
+    if found is not None:
+        return found
+    retrain = retrain_of(workspace, run_key)
+    snapshot = need(workspace, "snapshot", run_key, Snapshot)
+    spec, windows = retrain.model.spec, retrain.windows
+    with holding(workspace, run_key, "train") as lease:
+        if not need(workspace, "validation", run_key, ValidationReport).passed:
+            raise DataUnusable("the data was rejected by its expectations", where=f"run {run_key}")
+        key = candidate_key(retrain, snapshot)
+        candidate = workspace.trainer.find(spec.name, key)
+        if candidate is None:
+            time = spec.data.time_column
+            candidate = workspace.trainer.train(
+                key,
+                retrain,
+                snapshot,
+                workspace.snapshots.read(snapshot, windows.train, time),
+                workspace.snapshots.read(snapshot, windows.test, time),
+            )
+            failpoint("train.trained")
+        record(workspace, "candidate", run_key, candidate, lease)
+    log.info("run_id=%s rows=%d metrics=%s", candidate.run_id, candidate.rows_trained, candidate.metrics)
+    return candidate

@@ -1,0 +1,33 @@
+"""What a run works with: the ports, filled. `wiring.py` fills them for real, tests with fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evergreen.ports import (
+    DataSource,
+    Deployer,
+    Ledger,
+    Registry,
+    Scorer,
+    SnapshotStore,
+    Trainer,
+    Validator,
+)
+from evergreen.results import PinnedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The ports of one installation. `code_version` names the code that decides and trains."""
+
+    ledger: Ledger
+    source_for: Callable[[PinnedModel], DataSource]
+    snapshots: SnapshotStore
+    validator: Validator
+    trainer: Trainer
+    scorer: Scorer
+    registry: Registry
+    deployer: Deployer
+    code_version: str
