@@ -1,0 +1,47 @@
+"""The append-only memory: what was decided, on what evidence, in which order.
+
+Importing this package loads no database library; `open_ledger` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evergreen.ledger.store import SqlLedger
+
+KINDS = (
+    "run_started",
+    "snapshot",
+    "validation",
+    "candidate",
+    "comparison",
+    "version",
+    "release_intended",
+    "release",
+    "run_finished",
+)
+"""Every kind of entry, in the order in which a run writes them."""
+
+WAIT_SECONDS = 10.0
+"""How long a call waits for a lock or a connection before it raises `LedgerUnavailable`."""
+
+
+def open_ledger(url: str, lease_seconds: float, *, wait_seconds: float = WAIT_SECONDS) -> SqlLedger:
+    """Open the ledger at a SQLAlchemy URL, made or brought up to date where it is not yet.
+
+    Safe when several processes open one ledger at once, and when one of them is killed doing so.
+
+    Args:
+        url: `sqlite:////path/ledger.db` or `postgresql://user:password@host/database`.
+        lease_seconds: How long a lease lasts after it was taken or last renewed.
+        wait_seconds: How long a call waits for a lock or a connection.
+
+    Raises:
+        BadConfiguration: the URL names no database that can hold a ledger, or its driver is missing.
+        LedgerUnavailable: the database did not answer, or another process kept it locked.
+        LedgerError: no permission, not a database, or a ledger of a newer Evergreen.
+    """
+    from evergreen.ledger.store import SqlLedger
+
+    return SqlLedger.open(url, lease_seconds, wait_seconds)

@@ -1,0 +1,144 @@
+"""A ledger in memory that keeps every promise of the port, for tests of what uses one."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import EllipsisType
+from typing import Any
+
+from evergreen.canonical import canonical
+from evergreen.errors import ChampionMoved, KeyConflict, LeaseHeld, LeaseLost, LedgerError
+from evergreen.ledger import KINDS
+from evergreen.ledger.chain import (
+    EMPTY,
+    Audit,
+    Head,
+    Row,
+    audit,
+    entry_of,
+    instant_text,
+    link,
+)
+from evergreen.ports import Entry, Lease
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    holder: str | None
+    epoch: int
+    expires_at: datetime
+
+
+class FakeLedger:
+    """`now` is the database's clock: pass a function to move time."""
+
+    def __init__(
+        self,
+        lease_seconds: float = 600.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.now = now
+        self.rows: list[Row] = []
+        self.leases: dict[str, HeldLease] = {}
+        self.kept: list[Lease] = []
+        """Leases whose `keep` context is open."""
+        self._lasts = timedelta(seconds=lease_seconds)
+        self._lock = threading.RLock()
+
+    def append(
+        self,
+        kind: str,
+        key: str,
+        body: Mapping[str, Any],
+        lease: Lease,
+        *,
+        expected_release: int | EllipsisType | None = ...,
+    ) -> Entry:
+        if kind not in KINDS:
+            raise LedgerError(f"unknown kind {kind!r}", allowed=", ".join(KINDS))
+        text = canonical(dict(body)).decode()
+        with self._lock:
+            stored = next((row for row in self.rows if row.key == key), None)
+            if stored:
+                if (stored.model, stored.kind, stored.body) != (lease.model, kind, text):
+                    raise KeyConflict("the key stands with another body", where=key)
+                return entry_of(stored)
+            self._check(lease)
+            newest = self.last(lease.model, "release")
+            if expected_release is not ... and (newest and newest.seq) != expected_release:
+                raise ChampionMoved(
+                    "the champion changed", got=newest and newest.seq, allowed=str(expected_release)
+                )
+            row = link(
+                self.head, at=instant_text(self.now()), model=lease.model, kind=kind, key=key, body=text
+            )
+            self.rows.append(row)
+            return entry_of(row)
+
+    def find(self, key: str) -> Entry | None:
+        return next((entry_of(row) for row in self.rows if row.key == key), None)
+
+    def entries(
+        self, *, model: str | None = None, kind: str | None = None, before: datetime | None = None
+    ) -> Iterator[Entry]:
+        limit = None if before is None else instant_text(before)
+        for row in list(self.rows):
+            asked_for = model in (None, row.model) and kind in (None, row.kind)
+            if asked_for and (limit is None or row.at < limit):
+                yield entry_of(row)
+
+    def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
+        found = list(self.entries(model=model, kind=kind, before=before))
+        return found[-1] if found else None
+
+    def acquire(self, model: str, holder: str) -> Lease:
+        with self._lock:
+            held = self.leases.get(model)
+            if held and held.holder not in (None, holder) and held.expires_at > self.now():
+                raise LeaseHeld(f"the model's lease is held by {held.holder}", where=model)
+            epoch = held.epoch + 1 if held else 1
+            self.leases[model] = HeldLease(holder, epoch, self.now() + self._lasts)
+            return Lease(model, holder, epoch)
+
+    @contextmanager
+    def keep(self, lease: Lease) -> Iterator[None]:
+        """Renew at once and note the lease in `kept` while the context is open."""
+        with self._lock:
+            held = self.leases[lease.model]
+            if held.epoch == lease.epoch:
+                self.leases[lease.model] = replace(held, expires_at=self.now() + self._lasts)
+        self.kept.append(lease)
+        try:
+            yield
+        finally:
+            self.kept.remove(lease)
+
+    def free(self, lease: Lease) -> None:
+        with self._lock:
+            held = self.leases.get(lease.model)
+            if held and (held.holder, held.epoch) == (lease.holder, lease.epoch):
+                self.leases[lease.model] = HeldLease(None, held.epoch, self.now())
+
+    def verify(self) -> Audit:
+        return audit(self.rows, self.head)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    @property
+    def head(self) -> Head:
+        return Head(self.rows[-1].seq, self.rows[-1].hash) if self.rows else EMPTY
+
+    def bodies(self, kind: str) -> list[Any]:
+        """The bodies of a kind, in order: what a test most often asks."""
+        return [json.loads(row.body) for row in self.rows if row.kind == kind]
+
+    def _check(self, lease: Lease) -> None:
+        held = self.leases.get(lease.model)
+        if held is None or (held.holder, held.epoch) != (lease.holder, lease.epoch):
+            raise LeaseLost("the lease was taken over or given back", where=lease.model, got=lease.epoch)
