@@ -1,0 +1,1 @@
+"""The command line: one table of commands, served by `evergreen` and by `airflow evergreen`."""

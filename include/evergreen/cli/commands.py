@@ -1,0 +1,110 @@
+"""The table of commands. Importing it is cheap: a command's code is imported when it is called.
+
+Exit codes: 0 ok, 1 findings (an invalid file, rejected data, a broken chain), 2 usage, 3 environment
+(a connection, database or server that is missing or does not answer).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OK, FINDINGS, USAGE, ENVIRONMENT = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """One argument, in argparse's words."""
+
+    flags: tuple[str, ...]
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command. `func` names `module:function`, which takes the parsed arguments."""
+
+    name: str
+    help: str
+    func: str
+    args: tuple[Arg, ...]
+
+    def call(self, arguments: Any) -> int:
+        """Run the command and return its exit code."""
+        module, _, attribute = self.func.partition(":")
+        function: Callable[[Any], int] = getattr(importlib.import_module(module), attribute)
+        return function(arguments)
+
+
+_NAME = Arg(("name",), "the model's name", {"metavar": "NAME"})
+_JSON = Arg(("--json",), "print JSON, stable between releases", {"action": "store_true"})
+_MODELS = Arg(
+    ("--models",),
+    "folder of the model files (default: EVERGREEN_MODELS, else dags/models)",
+    {"metavar": "DIR"},
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "lint",
+        "Find every error of every model file",
+        "evergreen.cli.lint:lint",
+        (
+            Arg(("paths",), "model files or folders (default: the models folder)", {"nargs": "*", "metavar": "PATH"}),
+            _JSON,
+        ),
+    ),
+    Command(
+        "run",
+        "Run a model's retrain here, without Airflow",
+        "evergreen.cli.run:run",
+        (
+            _NAME,
+            Arg(("--as-of",), "the instant the run pretends it is (default: now)", {"metavar": "DATE"}),
+            Arg(("--reason",), "why, for the record", {"default": "run by hand", "metavar": "TEXT"}),
+            Arg(
+                ("--release",),
+                "auto: release a challenger that proves itself; never: only register it",
+                {"choices": ("auto", "never"), "default": "auto"},
+            ),
+            _MODELS,
+            _JSON,
+        ),
+    ),
+    Command("history", "What was decided for a model, and why", "evergreen.cli.history:history", (_NAME, _JSON)),
+    Command(
+        "as-of",
+        "Who was champion at a time, on what evidence",
+        "evergreen.cli.as_of:as_of",
+        (
+            _NAME,
+            Arg(("date",), "2013-04-01 or 2013-04-01T06:00:00+00:00", {"metavar": "DATE"}),
+            Arg(
+                ("--by",),
+                "recorded: by when the ledger recorded it; data: by the as-of of the runs",
+                {"choices": ("recorded", "data"), "default": "recorded"},
+            ),
+            _JSON,
+        ),
+    ),
+    Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
+    Command(
+        "schema",
+        "Print the JSON Schema of model files",
+        "evergreen.cli.schema:schema",
+        (Arg(("--write",), "write the schema and its reference page into a folder", {"metavar": "DIR"}),),
+    ),
+    Command(
+        "new",
+        "Scaffold a model file that lints clean",
+        "evergreen.cli.new:new",
+        (
+            _NAME,
+            Arg(("--source",), "where rows come from", {"choices": ("sql", "files"), "default": "sql"}),
+            _MODELS,
+        ),
+    ),
+)

@@ -1,0 +1,20 @@
+"""`evergreen schema`: the JSON Schema of model files, for editors and other tools."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from evergreen.cli.commands import OK
+from evergreen.cli.output import say, say_json
+from evergreen.schema import model_schema, write_reference
+
+
+def schema(arguments: Namespace) -> int:
+    """Print the schema, or write it with its reference page."""
+    if arguments.write:
+        for path in write_reference(Path(arguments.write)):
+            say(f"wrote {path}")
+    else:
+        say_json(model_schema())
+    return OK
