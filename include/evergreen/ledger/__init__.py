@@ -19,6 +19,7 @@ KINDS = (
     "version",
     "release_intended",
     "release",
+    "step_failed",
     "run_finished",
 )
 """Every kind of entry, in the order in which a run writes them."""
