@@ -1,0 +1,38 @@
+"""Evergreen's settings inside Airflow: `[evergreen]` of airflow.cfg, with the variables EVERGREEN_* first."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.sdk.configuration import conf
+
+from evergreen.errors import BadConfiguration
+from evergreen.settings import VARIABLES, Settings
+from evergreen_airflow.provider_info import CONFIG_SECTION, option_of
+
+
+def settings_from_airflow() -> Settings:
+    """Return the settings of this installation.
+
+    Raises:
+        BadConfiguration: a value that cannot be read.
+    """
+    try:
+        return Settings.from_environment(values_from_airflow())
+    except ValueError as exc:
+        raise BadConfiguration(
+            f"a setting cannot be read: {exc}",
+            where=f"airflow.cfg [{CONFIG_SECTION}] or the variables EVERGREEN_*",
+            allowed=", ".join(sorted(VARIABLES)),
+            fix="correct the value",
+        ) from exc
+
+
+def values_from_airflow() -> dict[str, str]:
+    """Return the values of `VARIABLES` that are set, by variable, an EVERGREEN_* variable before a file."""
+    found = {
+        variable: os.environ.get(variable)
+        or conf.get(CONFIG_SECTION, option_of(variable), fallback=None)
+        for variable in VARIABLES
+    }
+    return {variable: str(text) for variable, text in found.items() if text}

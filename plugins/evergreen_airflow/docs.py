@@ -1,0 +1,68 @@
+"""The texts Airflow shows with a DAG. Whatever a model file says is escaped: it renders as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from evergreen.redaction import redact
+from evergreen.spec import ModelSpec
+from evergreen.text import markdown
+
+MOST_PROBLEMS_SHOWN = 50
+
+_RESUME = """### How to resume after a failure
+
+1. Read the log of the task **report**: it says how far the run came and why it stopped. The log of the
+   failed task holds the whole message.
+2. *Something did not answer* (a database, a store, the registry): when it answers again, clear the failed
+   task with its downstream tasks. What was finished is found again, never done twice.
+3. *The data was rejected, or the model file is wrong*: mend it, then trigger a **new** run with the same
+   as-of. A run keeps the model file and the snapshot it began with.
+4. Nothing is ever half released: until **release** has finished, the champion serves as before.
+"""
+
+
+def retrain_doc(spec: ModelSpec) -> str:
+    """Return the Markdown page of a model's retrain DAG."""
+    data, gate = spec.data, spec.gate
+    rule = {
+        "superiority": "must prove to be better",
+        "non_inferiority": "must prove not to be worse",
+    }[gate.policy]
+    schedule = f"cron {_code(spec.schedule)} (UTC)" if spec.schedule else "only when asked"
+    return "\n".join(
+        (
+            f"**{markdown(spec.description)}**",
+            "",
+            f"- **Owner**: {markdown(spec.owner)} (tier {spec.tier})",
+            f"- **Runs**: {schedule}, by a retrain request, or by hand with *Trigger*; backfills allowed",
+            f"- **Reads**: rows by {_code(data.time_column)}; trains on {data.train_window}, "
+            f"judges on the {data.test_window} before the as-of (labels known after {data.label.delay})",
+            f"- **Gate**: the challenger {rule} than the champion in {_code(gate.metric)} by "
+            f"{gate.margin:g} at {gate.confidence:.0%} confidence, and must beat the base rate",
+            "",
+            _RESUME,
+        )
+    )
+
+
+def invalid_doc(file_name: str, problems: Iterable[str]) -> str:
+    """Return the Markdown page that shows what is wrong with a model file."""
+    lines = [f"- {markdown(redact(problem))}" for problem in problems]
+    shown = lines[:MOST_PROBLEMS_SHOWN]
+    if len(lines) > len(shown):
+        shown.append(f"- … and {len(lines) - len(shown)} more: `evergreen lint` shows all")
+    return "\n".join(
+        (
+            f"**The model file {markdown(file_name)} cannot be used.** All other models run on.",
+            "",
+            *shown,
+            "",
+            "Mend the file: the model's DAG comes (back) with the next parse, and this one goes away.",
+            "Runs that had begun wait until then and go on with the file they began with.",
+        )
+    )
+
+
+def _code(text: str | None) -> str:
+    return f"`{markdown(text)}`" if text and text.isidentifier() else markdown(text)

@@ -1,0 +1,114 @@
+"""Turns a folder of model files into DAGs. One bad file never costs another model its DAG.
+
+A task's process asks for one DAG: then only that model's file is read, whatever else lies there.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterable, MutableMapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, get_parsing_context
+
+from evergreen.errors import BadConfiguration, EvergreenError, InvalidModelFile
+from evergreen.loading import find_model_files, load_spec
+from evergreen.names import invalid_dag_id, model_of_dag_id, retrain_dag_id
+from evergreen.redaction import redact
+from evergreen_airflow.docs import invalid_doc
+from evergreen_airflow.factory import build_bare_retrain_dag, build_retrain_dag
+from evergreen_airflow.operators.invalid_spec import InvalidSpecOperator
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def load_models(folder: Path, namespace: MutableMapping[str, Any]) -> None:
+    """Put the DAGs of every model file in `folder` into `namespace`, a DAG file's `globals()`.
+
+    Raises:
+        BadConfiguration: there is no such folder; Airflow shows it as an import error.
+    """
+    folder = Path(folder)
+    wanted = get_parsing_context().dag_id
+    if wanted is not None:
+        dag = _one_dag(folder, wanted)
+        if dag is not None:
+            namespace[dag.dag_id] = dag
+        return
+    if not folder.is_dir():
+        raise BadConfiguration(
+            "there is no folder of model files",
+            where=str(folder),
+            allowed="a folder that holds NAME.yaml files",
+            fix="create it, or give load_models another folder",
+        )
+    for stem, files in groupby(sorted(find_model_files(folder), key=_stem_first), lambda p: p.stem):
+        dag = _dag_of(stem, list(files))
+        namespace[dag.dag_id] = dag
+
+
+def _stem_first(path: Path) -> tuple[str, str]:
+    return path.stem, str(path)
+
+
+def _dag_of(stem: str, files: list[Path]) -> DAG:
+    """Return the model's retrain DAG, or the one that shows why there is none."""
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
+        return _invalid_dag(stem, files[0].name, [f"{len(files)} files with one name: {names}"])
+    path = files[0]
+    try:
+        return build_retrain_dag(load_spec(path), path)
+    except InvalidModelFile as exc:
+        return _invalid_dag(stem, path.name, [str(problem) for problem in exc.problems])
+    except Exception as exc:  # noqa: BLE001 - a defect met in one file must not cost other models their DAGs
+        known = isinstance(exc, EvergreenError)
+        log.error("%s: %s", path, redact(traceback.format_exc()))
+        message = str(exc) if known else f"unexpected {type(exc).__name__}: {exc}"
+        return _invalid_dag(stem, path.name, [f"{path.name}: {message}"])
+
+
+def _one_dag(folder: Path, dag_id: str) -> DAG | None:
+    """Return the DAG of a task's process, or None where the DAG is not one of Evergreen's.
+
+    Where the file of a running retrain broke or vanished, its tasks still find their DAG: the ledger
+    knows the file the run began with, and `resolve_window` reports the problems of a run that did not.
+    """
+    name = model_of_dag_id(dag_id)
+    if name is None:
+        return None
+    files = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
+    if dag_id == retrain_dag_id(name):
+        dag = _dag_of(name, files) if files else None
+        if dag is not None and dag.dag_id == dag_id:
+            return dag
+        return build_bare_retrain_dag(name, files[0] if files else folder / f"{name}{SUFFIXES[0]}")
+    return _broken_file(files or find_model_files(folder), dag_id)
+
+
+def _broken_file(files: Iterable[Path], dag_id: str) -> DAG:
+    of_this_dag = [path for path in files if invalid_dag_id(path.stem) == dag_id]
+    if of_this_dag:
+        dag = _dag_of(of_this_dag[0].stem, of_this_dag)
+        if dag.dag_id == dag_id:
+            return dag
+    gone = "the file has no problem any more; this DAG goes away with the next parse"
+    return _invalid_dag(dag_id, dag_id, [gone], dag_id=dag_id)
+
+
+def _invalid_dag(stem: str, file_name: str, problems: list[str], dag_id: str | None = None) -> DAG:
+    dag = DAG(
+        dag_id or invalid_dag_id(stem),
+        description="This model file cannot be used; the page of this DAG says why.",
+        doc_md=invalid_doc(file_name, problems),
+        schedule=None,
+        catchup=False,
+        tags=["evergreen", "invalid"],
+    )
+    InvalidSpecOperator(task_id="invalid_spec", dag=dag, problems="\n".join(problems), retries=0)
+    return dag

@@ -1,0 +1,30 @@
+"""Makes a version of a challenger that may be promoted; skipped where the champion is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evergreen import steps
+from evergreen.results import Comparison
+from evergreen.steps.memory import need
+from evergreen_airflow.step_operator import Outcome, StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from evergreen.workspace import Workspace
+
+
+class RegisterOperator(StepOperator):
+    """Registers the challenger as a version."""
+
+    summary = "Registers the challenger, if it may be promoted."
+
+    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+        """Make or find the version."""
+
+        version = steps.register(workspace, run_key)
+        if version is None:
+            reasons = "; ".join(need(workspace, "comparison", run_key, Comparison).reasons)
+            return Outcome(None, f"the champion is kept: {reasons}", skipped=True)
+        return Outcome(version, f"version {version.number} of {version.name}")

@@ -1,0 +1,33 @@
+"""Puts the version before its traffic; skipped where nothing is to be released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evergreen import steps
+from evergreen.steps.memory import retrain_of
+from evergreen_airflow.step_operator import Outcome, StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from evergreen.workspace import Workspace
+
+
+class ReleaseOperator(StepOperator):
+    """Releases the version."""
+
+    summary = "Makes the new version the champion."
+
+    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+        """Release, or find the release."""
+
+        released = steps.release(workspace, run_key)
+        if released is None:
+            asked = retrain_of(workspace, run_key).release == "never"
+            why = "as was asked" if asked else "the champion moved and is now kept"
+            return Outcome(None, f"nothing was released, {why}", skipped=True)
+        return Outcome(
+            released,
+            f"version {released.version.number} serves on {released.target}; before it: {released.previous}",
+        )

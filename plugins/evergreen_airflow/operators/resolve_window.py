@@ -1,0 +1,58 @@
+"""The first task: pins the model file and the windows of the run in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from evergreen import steps
+from evergreen.errors import InvalidModelFile
+from evergreen.results import PinnedModel, Retrain
+from evergreen.steps.memory import recall
+from evergreen_airflow.run_context import read_run_context
+from evergreen_airflow.step_operator import Outcome, StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from evergreen.workspace import Workspace
+
+
+log = logging.getLogger(__name__)
+
+
+class ResolveWindowOperator(StepOperator):
+    """Reads the model file, the as-of, the reason and the release wish; no later task looks at them again."""
+
+    summary = "Pins the model file and the windows of this run."
+
+    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+        """Pin the run."""
+        asked = read_run_context(self.model, context["dag_run"], context["params"])
+        retrain = steps.resolve_window(
+            workspace,
+            run_key=run_key,
+            model=self._model(workspace, run_key),
+            as_of=asked.as_of,
+            reason=asked.reason,
+            release=asked.release,
+        )
+        windows = retrain.windows
+        return Outcome(
+            retrain,
+            f"as of {windows.as_of.isoformat()}: train {windows.train}, test {windows.test}; "
+            f"reason: {retrain.reason}; release: {retrain.release}",
+        )
+
+    def _model(self, workspace: Workspace, run_key: str) -> PinnedModel:
+        """Return the model file as it stands; a run that has begun goes on even where it broke since."""
+        from evergreen.loading import load_model
+
+        try:
+            return load_model(self.model_file)
+        except InvalidModelFile:
+            begun = recall(workspace, "run_started", run_key, Retrain)
+            if begun is None:
+                raise
+            log.warning("the model file broke since the run began; it goes on as it began")
+            return begun.model

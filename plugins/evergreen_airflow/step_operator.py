@@ -1,0 +1,132 @@
+"""What all step operators share: the run they belong to, the workspace, and how an end is told to Airflow.
+
+A step's result goes to the ledger; the XCom made of it is for people and is never read back.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from evergreen.errors import EvergreenError, bounded
+from evergreen.redaction import redact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import Context
+
+    from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+TERMINATED = 143
+LONGEST_XCOM_TEXT = 300
+LONGEST_XCOM_LIST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended: its result, one line for the log, and, where there was nothing to do, why."""
+
+    result: object | None
+    line: str
+    skipped: bool = False
+
+
+class StepOperator(BaseOperator):
+    """Runs one step of the retrain of `model`; a retry finds what an earlier try finished.
+
+    Args:
+        model: The model's name.
+        model_file: The model file; only `resolve_window` reads it, the ledger keeps it for the rest.
+    """
+
+    ui_color: str = "#e6f4ea"
+    summary: ClassVar[str]
+
+    def __init__(self, *, model: str, model_file: Path, **kwargs: Any) -> None:
+        super().__init__(doc=self.summary, **kwargs)
+        self.model = model
+        self.model_file = model_file
+
+    @abstractmethod
+    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+        """Run the step through the library."""
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Run the step and return its result, shortened for people to read.
+
+        Raises:
+            AirflowFailException: an error that a retry would only repeat.
+            AirflowSkipException: there was nothing to do; the message says why.
+            EvergreenError: an error that may pass; Airflow tries again.
+        """
+        from evergreen.results import to_json
+        from evergreen.wiring import open_workspace
+        from evergreen_airflow.configuration import settings_from_airflow
+        from evergreen_airflow.connections import from_airflow
+        from evergreen_airflow.run_context import run_key_of
+
+        run_key = run_key_of(self.model, context["dag_run"])
+        with told_to_airflow(self.task_id):
+            with open_workspace(settings_from_airflow(), from_airflow) as workspace:
+                outcome = self.run_step(workspace, run_key, context)
+            line = redact(outcome.line)
+            log.info("%s: %s", run_key, line)
+            if outcome.skipped:
+                raise AirflowSkipException(line)
+            return None if outcome.result is None else shortened(to_json(outcome.result))
+
+    def on_kill(self) -> None:
+        """End at once: steps are safe to cut off anywhere, and Airflow decides whether to try again."""
+        raise SystemExit(TERMINATED)
+
+
+@contextmanager
+def told_to_airflow(task_id: str) -> Iterator[None]:
+    """Turn errors into what Airflow acts on, with every known secret masked."""
+    try:
+        yield
+    except AirflowException:
+        raise
+    except EvergreenError as exc:
+        message = redact(str(exc))
+        if exc.__cause__ is not None:
+            log.info("what lies behind it:\n%s", redact(_trace(exc.__cause__)))
+        if not exc.retryable:
+            raise AirflowFailException(f"{type(exc).__name__}: {message}") from None
+        raise AirflowException(f"{type(exc).__name__}: {message}") from None
+    except Exception as exc:
+        log.error("%s", redact(_trace(exc)))  # noqa: TRY400 - the unmasked trace must not be logged
+        message = redact(f"{type(exc).__name__}: {exc}")
+        raise AirflowException(f"unexpected error in step {task_id}: {bounded(message)}") from None
+
+
+def shortened(value: Any) -> Any:
+    """Return a JSON value with long texts and lists cut and secrets masked.
+
+    >>> shortened({"rows": 3, "columns": list(range(30))})["columns"][-1]
+    '… and 10 more'
+    """
+    if isinstance(value, str):
+        return redact(bounded(value, LONGEST_XCOM_TEXT))
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items() if key != "model_file"}
+    if isinstance(value, list):
+        kept = [shortened(item) for item in value[:LONGEST_XCOM_LIST]]
+        left = len(value) - len(kept)
+        return [*kept, f"… and {left} more"] if left else kept
+    return value
+
+
+def _trace(exc: BaseException) -> str:
+    return "".join(traceback.format_exception(exc))
