@@ -13,6 +13,7 @@ from typing import Any
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
 
 from evergreen.cli.commands import COMMANDS, Command
+from evergreen.cli.commands import Arg as CommandArg
 
 
 def get_evergreen_cli_commands() -> list[CLICommand]:
@@ -26,12 +27,16 @@ def get_evergreen_cli_commands() -> list[CLICommand]:
                     name=command.name,
                     help=command.help,
                     func=partial(run_command, command),
-                    args=tuple(Arg(arg.flags, arg.help, **arg.options) for arg in command.args),
+                    args=tuple(_airflow_arg(arg) for arg in command.args),
                 )
                 for command in COMMANDS
             ),
         )
     ]
+
+
+def _airflow_arg(arg: CommandArg) -> Arg:
+    return Arg(arg.flags, arg.help, **arg.options)  # type: ignore[no-untyped-call]
 
 
 def run_command(command: Command, arguments: Any) -> None:

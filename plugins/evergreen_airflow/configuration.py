@@ -1,4 +1,4 @@
-"""Evergreen's settings inside Airflow: `[evergreen]` of airflow.cfg, with the variables EVERGREEN_* first."""
+"""Evergreen's settings inside Airflow: `[evergreen]` of airflow.cfg; variables EVERGREEN_* win."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def settings_from_airflow() -> Settings:
 
 
 def values_from_airflow() -> dict[str, str]:
-    """Return the values of `VARIABLES` that are set, by variable, an EVERGREEN_* variable before a file."""
+    """Return the values of `VARIABLES` that are set, by variable."""
     found = {
         variable: os.environ.get(variable)
         or conf.get(CONFIG_SECTION, option_of(variable), fallback=None)

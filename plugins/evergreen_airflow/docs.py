@@ -1,4 +1,4 @@
-"""The texts Airflow shows with a DAG. Whatever a model file says is escaped: it renders as it is written."""
+"""The texts Airflow shows with a DAG. What a model file says is escaped: it renders as it is written."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 from evergreen.redaction import redact
 from evergreen.spec import ModelSpec
-from evergreen.text import markdown
+from evergreen.text import markdown, plain
 
 MOST_PROBLEMS_SHOWN = 50
 
 _RESUME = """### How to resume after a failure
 
-1. Read the log of the task **report**: it says how far the run came and why it stopped. The log of the
-   failed task holds the whole message.
-2. *Something did not answer* (a database, a store, the registry): when it answers again, clear the failed
-   task with its downstream tasks. What was finished is found again, never done twice.
-3. *The data was rejected, or the model file is wrong*: mend it, then trigger a **new** run with the same
-   as-of. A run keeps the model file and the snapshot it began with.
+1. Read the log of the task **report**: it says how far the run came and why it stopped. The log of
+   the failed task holds the whole message.
+2. *Something did not answer* (a database, a store, the registry): when it answers again, clear the
+   failed task with its downstream tasks. What was finished is found again, never done twice.
+3. *The data was rejected, or the model file is wrong*: mend it, then trigger a **new** run with the
+   same as-of. A run keeps the model file and the snapshot it began with.
 4. Nothing is ever half released: until **release** has finished, the champion serves as before.
 """
 
@@ -35,7 +35,7 @@ def retrain_doc(spec: ModelSpec) -> str:
             f"**{markdown(spec.description)}**",
             "",
             f"- **Owner**: {markdown(spec.owner)} (tier {spec.tier})",
-            f"- **Runs**: {schedule}, by a retrain request, or by hand with *Trigger*; backfills allowed",
+            f"- **Runs**: {schedule}, on a retrain request, or by hand with *Trigger*",
             f"- **Reads**: rows by {_code(data.time_column)}; trains on {data.train_window}, "
             f"judges on the {data.test_window} before the as-of (labels known after {data.label.delay})",
             f"- **Gate**: the challenger {rule} than the champion in {_code(gate.metric)} by "
@@ -64,5 +64,6 @@ def invalid_doc(file_name: str, problems: Iterable[str]) -> str:
     )
 
 
-def _code(text: str | None) -> str:
-    return f"`{markdown(text)}`" if text and text.isidentifier() else markdown(text)
+def _code(text: str) -> str:
+    """Return text as a code span, or escaped where the span could end early."""
+    return f"`{text}`" if text == plain(text) and "`" not in text else markdown(text)

@@ -14,6 +14,7 @@ from airflow.sdk import (
     Param,
     TriggerRule,
 )
+from airflow.sdk.definitions.param import ParamsDict
 
 from evergreen.durations import Duration
 from evergreen.names import retrain_dag_id
@@ -64,10 +65,8 @@ def build_retrain_dag(spec: ModelSpec, path: Path) -> DAG:
         catchup=False,
         max_active_runs=1,
         tags=["evergreen", f"model:{spec.name}", f"tier:{spec.tier}", *spec.tags],
-        params=_params(),
     )
-    _add_steps(dag, spec.name, path, spec.owner, spec.retries)
-    return dag
+    return _with_steps(dag, spec.name, path, spec.owner, spec.retries)
 
 
 def build_bare_retrain_dag(name: str, path: Path) -> DAG:
@@ -75,9 +74,8 @@ def build_bare_retrain_dag(name: str, path: Path) -> DAG:
 
     Only a task's own process uses it: the scheduler never sees it.
     """
-    dag = DAG(retrain_dag_id(name), schedule=None, start_date=_EPOCH, params=_params())
-    _add_steps(dag, name, path, "airflow", Retries())
-    return dag
+    dag = DAG(retrain_dag_id(name), schedule=None, start_date=_EPOCH)
+    return _with_steps(dag, name, path, "airflow", Retries())
 
 
 def _timed(cron: str, asset: Asset) -> AssetOrTimeSchedule:
@@ -114,7 +112,7 @@ def _params() -> dict[str, Param]:
     }
 
 
-def _add_steps(dag: DAG, name: str, path: Path, owner: str, retries: Retries) -> None:
+def _with_steps(dag: DAG, name: str, path: Path, owner: str, retries: Retries) -> DAG:
     delay = _as_timedelta(retries.delay)
     before: BaseOperator | None = None
     for task_id, operator in OPERATORS.items():
@@ -125,7 +123,8 @@ def _add_steps(dag: DAG, name: str, path: Path, owner: str, retries: Retries) ->
             model=name,
             model_file=path,
             owner=owner,
-            retries=retries.attempts + (LEASE_WAITS if first else 0),
+            retries=retries.attempts,
+            lease_waits=LEASE_WAITS if first else 0,
             retry_delay=delay,
             retry_exponential_backoff=2,
             max_retry_delay=max(delay, LONGEST_RETRY_DELAY),
@@ -134,6 +133,9 @@ def _add_steps(dag: DAG, name: str, path: Path, owner: str, retries: Retries) ->
         if before is not None:
             before.set_downstream(task)
         before = task
+    # After the tasks: each keeps a copy of the params that its DAG has when it joins, 1 KB when stored.
+    dag.params = ParamsDict(_params())
+    return dag
 
 
 def _as_timedelta(duration: Duration) -> timedelta:

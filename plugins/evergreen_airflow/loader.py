@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, get_parsing_context
+from evergreen.loading import find_model_files, load_spec
 
 from evergreen.errors import BadConfiguration, EvergreenError, InvalidModelFile
-from evergreen.loading import find_model_files, load_spec
 from evergreen.names import invalid_dag_id, model_of_dag_id, retrain_dag_id
 from evergreen.redaction import redact
 from evergreen_airflow.docs import invalid_doc

@@ -1,4 +1,4 @@
-"""What Airflow is told about this package. Every `airflow` import runs it, so it imports next to nothing."""
+"""What Airflow is told about this package; every `import airflow` runs it, so it imports little."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def get_provider_info() -> dict[str, Any]:
         "cli": ["evergreen_airflow.cli.get_evergreen_cli_commands"],
         "config": {
             CONFIG_SECTION: {
-                "description": "Where Evergreen keeps its things. The variables EVERGREEN_* win over these.",
+                "description": "Where Evergreen keeps its things. Variables EVERGREEN_* win.",
                 "options": {
                     option_of(variable): {
                         "description": explanation,

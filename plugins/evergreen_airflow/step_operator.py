@@ -1,4 +1,4 @@
-"""What all step operators share: the run they belong to, the workspace, and how an end is told to Airflow.
+"""What all step operators share: the run, the workspace, and how an end is told to Airflow.
 
 A step's result goes to the ledger; the XCom made of it is for people and is never read back.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from evergreen.errors import EvergreenError, bounded
+from evergreen.errors import EvergreenError, LeaseHeld, bounded
 from evergreen.redaction import redact
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ LONGEST_XCOM_LIST = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """The run a task belongs to: its key in the ledger, and what Airflow says of it."""
+
+    key: str
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a step ended: its result, one line for the log, and, where there was nothing to do, why."""
 
@@ -48,18 +56,23 @@ class StepOperator(BaseOperator):
     Args:
         model: The model's name.
         model_file: The model file; only `resolve_window` reads it, the ledger keeps it for the rest.
+        retries: Tries after the first, for whatever may pass.
+        lease_waits: Further tries, only for as long as another run holds the model's lease.
     """
 
     ui_color: str = "#e6f4ea"
     summary: ClassVar[str]
 
-    def __init__(self, *, model: str, model_file: Path, **kwargs: Any) -> None:
-        super().__init__(doc=self.summary, **kwargs)
+    def __init__(
+        self, *, model: str, model_file: Path, retries: int, lease_waits: int = 0, **kwargs: Any
+    ) -> None:
+        super().__init__(doc=self.summary, retries=retries + lease_waits, **kwargs)
         self.model = model
         self.model_file = model_file
+        self.attempts = retries
 
     @abstractmethod
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Run the step through the library."""
 
     def execute(self, context: Context) -> dict[str, Any] | None:
@@ -76,12 +89,12 @@ class StepOperator(BaseOperator):
         from evergreen_airflow.connections import from_airflow
         from evergreen_airflow.run_context import run_key_of
 
-        run_key = run_key_of(self.model, context["dag_run"])
-        with told_to_airflow(self.task_id):
+        run = Run(run_key_of(self.model, context["dag_run"]), context)
+        with told_to_airflow(self.task_id, tries_left=context["ti"].try_number <= self.attempts):
             with open_workspace(settings_from_airflow(), from_airflow) as workspace:
-                outcome = self.run_step(workspace, run_key, context)
+                outcome = self.run_step(workspace, run)
             line = redact(outcome.line)
-            log.info("%s: %s", run_key, line)
+            log.info("%s: %s", run.key, line)
             if outcome.skipped:
                 raise AirflowSkipException(line)
             return None if outcome.result is None else shortened(to_json(outcome.result))
@@ -92,23 +105,26 @@ class StepOperator(BaseOperator):
 
 
 @contextmanager
-def told_to_airflow(task_id: str) -> Iterator[None]:
-    """Turn errors into what Airflow acts on, with every known secret masked."""
+def told_to_airflow(task_id: str, *, tries_left: bool) -> Iterator[None]:
+    """Turn errors into what Airflow acts on, with every known secret masked.
+
+    A held lease is waited for beyond `tries_left`: Airflow's own count of retries is the end of that.
+    """
     try:
         yield
     except AirflowException:
         raise
     except EvergreenError as exc:
-        message = redact(str(exc))
+        message = redact(f"{type(exc).__name__}: {exc}")
         if exc.__cause__ is not None:
             log.info("what lies behind it:\n%s", redact(_trace(exc.__cause__)))
-        if not exc.retryable:
-            raise AirflowFailException(f"{type(exc).__name__}: {message}") from None
-        raise AirflowException(f"{type(exc).__name__}: {message}") from None
-    except Exception as exc:
-        log.error("%s", redact(_trace(exc)))  # noqa: TRY400 - the unmasked trace must not be logged
-        message = redact(f"{type(exc).__name__}: {exc}")
-        raise AirflowException(f"unexpected error in step {task_id}: {bounded(message)}") from None
+        if isinstance(exc, LeaseHeld) or (exc.retryable and tries_left):
+            raise AirflowException(message) from None
+        raise AirflowFailException(message) from None
+    except Exception as exc:  # noqa: BLE001 - whatever it is, its text may hold a secret
+        log.error("%s", redact(_trace(exc)))
+        message = redact(f"unexpected error in step {task_id}: {type(exc).__name__}: {exc}")
+        raise (AirflowException if tries_left else AirflowFailException)(bounded(message)) from None
 
 
 def shortened(value: Any) -> Any:

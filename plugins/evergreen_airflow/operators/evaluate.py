@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evergreen import steps
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -18,9 +16,8 @@ class EvaluateOperator(StepOperator):
 
     summary = "Compares challenger and champion on the same rows."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Compare."""
-
-        comparison = steps.evaluate(workspace, run_key)
+        comparison = steps.evaluate(workspace, run.key)
         answer = "promote" if comparison.promote else "keep the champion"
         return Outcome(comparison, f"{answer}: {'; '.join(comparison.reasons)}")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evergreen import steps
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -18,10 +16,9 @@ class IngestOperator(StepOperator):
 
     summary = "Reads the window's rows into an immutable snapshot."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Make or find the snapshot."""
-
-        snapshot = steps.ingest(workspace, run_key)
+        snapshot = steps.ingest(workspace, run.key)
         return Outcome(
             snapshot,
             f"{snapshot.rows} rows of {snapshot.window} at {snapshot.uri}, digest {snapshot.digest}",

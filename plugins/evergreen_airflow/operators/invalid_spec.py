@@ -22,7 +22,7 @@ class InvalidSpecOperator(BaseOperator):
         super().__init__(**kwargs)
         self.problems = problems
 
-    def execute(self, context: Context) -> None:
+    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow's signature
         """Fail.
 
         Raises:

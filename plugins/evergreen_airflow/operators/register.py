@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 from evergreen import steps
 from evergreen.results import Comparison
 from evergreen.steps.memory import need
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -20,11 +18,10 @@ class RegisterOperator(StepOperator):
 
     summary = "Registers the challenger, if it may be promoted."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Make or find the version."""
-
-        version = steps.register(workspace, run_key)
+        version = steps.register(workspace, run.key)
         if version is None:
-            reasons = "; ".join(need(workspace, "comparison", run_key, Comparison).reasons)
+            reasons = "; ".join(need(workspace, "comparison", run.key, Comparison).reasons)
             return Outcome(None, f"the champion is kept: {reasons}", skipped=True)
         return Outcome(version, f"version {version.number} of {version.name}")

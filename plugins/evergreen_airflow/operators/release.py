@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from evergreen import steps
 from evergreen.steps.memory import retrain_of
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -19,15 +17,13 @@ class ReleaseOperator(StepOperator):
 
     summary = "Makes the new version the champion."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Release, or find the release."""
-
-        released = steps.release(workspace, run_key)
+        released = steps.release(workspace, run.key)
         if released is None:
-            asked = retrain_of(workspace, run_key).release == "never"
+            asked = retrain_of(workspace, run.key).release == "never"
             why = "as was asked" if asked else "the champion moved and is now kept"
             return Outcome(None, f"nothing was released, {why}", skipped=True)
-        return Outcome(
-            released,
-            f"version {released.version.number} serves on {released.target}; before it: {released.previous}",
-        )
+        before = "nothing" if released.previous is None else f"version {released.previous}"
+        line = f"version {released.version.number} serves on {released.target}; before it: {before}"
+        return Outcome(released, line)

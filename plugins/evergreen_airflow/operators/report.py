@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from evergreen import steps
 from evergreen.redaction import redact
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -24,24 +24,24 @@ FAILED_OUTCOMES = frozenset({"failed", "rejected"})
 
 
 class ReportOperator(StepOperator):
-    """Tells the outcome. It fails after telling where the run came to nothing, so that Airflow shows it."""
+    """Tells the outcome; it fails after telling where the run came to nothing, for Airflow to show."""
 
     summary = "Says what was decided and why."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Report.
 
         Raises:
             AirflowFailException: a task failed or the data was rejected; the report is in the ledger.
         """
-
-        failed = failed_tasks(context)
+        failed = failed_tasks(run.context)
         failure = f"failed task: {', '.join(failed)}" if failed else None
-        told = steps.report(workspace, run_key, failure)
+        told = steps.report(workspace, run.key, failure)
         for line in told.lines:
             log.info("%s", redact(line))
         if failed or told.outcome in FAILED_OUTCOMES:
-            raise AirflowFailException(redact(told.summary))
+            message = "; ".join(filter(None, [told.summary, failure]))
+            raise AirflowFailException(redact(message))
         return Outcome(told, f"{told.outcome}: {told.summary}")
 
 

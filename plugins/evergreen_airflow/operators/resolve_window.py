@@ -10,11 +10,9 @@ from evergreen.errors import InvalidModelFile
 from evergreen.results import PinnedModel, Retrain
 from evergreen.steps.memory import recall
 from evergreen_airflow.run_context import read_run_context
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -22,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 class ResolveWindowOperator(StepOperator):
-    """Reads the model file, the as-of, the reason and the release wish; no later task looks at them again."""
+    """Reads model file, as-of, reason and release wish; no later task looks at them again."""
 
     summary = "Pins the model file and the windows of this run."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Pin the run."""
-        asked = read_run_context(self.model, context["dag_run"], context["params"])
+        asked = read_run_context(self.model, run.context["dag_run"], run.context["params"])
         retrain = steps.resolve_window(
             workspace,
-            run_key=run_key,
-            model=self._model(workspace, run_key),
+            run_key=run.key,
+            model=self._model(workspace, run.key),
             as_of=asked.as_of,
             reason=asked.reason,
             release=asked.release,

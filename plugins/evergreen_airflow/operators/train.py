@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evergreen import steps
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -18,10 +16,9 @@ class TrainOperator(StepOperator):
 
     summary = "Trains the challenger."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Make or find the candidate."""
-
-        candidate = steps.train(workspace, run_key)
+        candidate = steps.train(workspace, run.key)
         metrics = ", ".join(f"{name} {value:.6g}" for name, value in sorted(candidate.metrics.items()))
         return Outcome(
             candidate,

@@ -9,11 +9,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from evergreen import steps
 from evergreen.errors import bounded
 from evergreen.redaction import redact
-from evergreen_airflow.step_operator import Outcome, StepOperator
+from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from evergreen.workspace import Workspace
 
 
@@ -22,23 +20,19 @@ class ValidateOperator(StepOperator):
 
     summary = "Judges the snapshot against the expectations."
 
-    def run_step(self, workspace: Workspace, run_key: str, context: Context) -> Outcome:
+    def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Judge the snapshot.
 
         Raises:
             AirflowFailException: the data is rejected; the message lists the failed expectations.
         """
-
-        report = steps.validate(workspace, run_key)
+        report = steps.validate(workspace, run.key)
         counts = f"{len(report.outcomes)} expectations, {len(report.warnings)} warnings"
         if report.passed:
             return Outcome(report, f"the data is accepted: {report.rows} rows, {counts}")
         failed = "; ".join(
             f"{o.expectation} {bounded(o.arguments, 200)}: {o.observed}" for o in report.errors
         )
-        where = f" Report: {report.report_uri}." if report.report_uri else ""
-        raise AirflowFailException(
-            redact(
-                f"the data is rejected by {len(report.errors)} expectations: {bounded(failed, 2000)}.{where}"
-            )
-        )
+        where = f" Report: {report.report_uri}" if report.report_uri else ""
+        message = f"the data is rejected by {len(report.errors)} expectations: {bounded(failed, 2000)}."
+        raise AirflowFailException(redact(message + where))
