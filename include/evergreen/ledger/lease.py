@@ -1,0 +1,121 @@
+"""Leases: who may change a model, told by the database's clock and fenced by an epoch.
+
+An expired lease still writes as long as nobody took it over: expiry only lets others in. Every
+function runs inside the ledger's one write transaction, so none races another or an append.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, insert, select, update
+
+from evergreen.errors import LeaseHeld, LeaseLost, LedgerError
+from evergreen.ledger.chain import instant_text
+from evergreen.ledger.schema import leases
+from evergreen.ports import Lease
+
+log = logging.getLogger(__name__)
+
+RENEWALS_PER_LEASE = 3
+
+
+def acquire(connection: Connection, model: str, holder: str, now: str, lasts: timedelta) -> Lease:
+    """Take the model's lease where it is free, expired or the holder's own, with a new epoch.
+
+    Raises:
+        LeaseHeld: another holder's lease has not expired.
+    """
+    held = connection.execute(select(leases).where(leases.c.model == model)).one_or_none()
+    expires_at = _later(now, lasts)
+    if held is None:
+        connection.execute(
+            insert(leases).values(model=model, holder=holder, epoch=1, expires_at=expires_at)
+        )
+        return Lease(model, holder, 1)
+    if held.holder not in (None, holder) and held.expires_at > now:
+        raise LeaseHeld(
+            f"another run is at work on this model: {held.holder}",
+            where=model,
+            got=f"held until {held.expires_at}",
+            fix="wait for it to end, or, where it was killed, until then: its lease is renewed no more",
+        )
+    epoch: int = held.epoch + 1
+    connection.execute(
+        update(leases)
+        .where(leases.c.model == model)
+        .values(holder=holder, epoch=epoch, expires_at=expires_at)
+    )
+    return Lease(model, holder, epoch)
+
+
+def check(connection: Connection, lease: Lease) -> None:
+    """Refuse what a run whose lease was taken over or given back wants to write.
+
+    Raises:
+        LeaseLost: the lease is not the newest of its model.
+    """
+    held = connection.execute(select(leases).where(leases.c.model == lease.model)).one_or_none()
+    if held is not None and (held.holder, held.epoch) == (lease.holder, lease.epoch):
+        return
+    now_held = "nobody" if held is None or held.holder is None else held.holder
+    raise LeaseLost(
+        "this run's lease was given back or taken over, so it may write nothing more",
+        where=lease.model,
+        got=f"epoch {lease.epoch} of {lease.holder}",
+        allowed=f"epoch {held.epoch if held else 0} of {now_held}",
+        fix="nothing was changed; let the run that holds the lease go on, or start this one again",
+    )
+
+
+def renew(connection: Connection, lease: Lease, now: str, lasts: timedelta) -> bool:
+    """Let the lease last `lasts` from now; return whether it was still the newest of its model."""
+    renewed = connection.execute(update(leases).where(*_is(lease)).values(expires_at=_later(now, lasts)))
+    return renewed.rowcount == 1
+
+
+def free(connection: Connection, lease: Lease, now: str) -> None:
+    """Give the lease back, where it is still the newest of its model; its epoch stays."""
+    connection.execute(update(leases).where(*_is(lease)).values(holder=None, expires_at=now))
+
+
+@contextmanager
+def kept(lease: Lease, every_seconds: float, renew_once: Callable[[], bool]) -> Iterator[None]:
+    """Call `renew_once` in a thread until the context is left or it says that the lease was lost.
+
+    The thread outlives a database that does not answer for a while, and ends with the context.
+    """
+    left = threading.Event()
+
+    def renew_until_left() -> None:
+        while not left.wait(every_seconds):
+            try:
+                if not renew_once():
+                    log.warning("lease of %s (epoch %d) was taken over", lease.model, lease.epoch)
+                    return
+            except LedgerError as error:
+                log.warning("lease of %s was not renewed, trying again: %s", lease.model, error)
+
+    thread = threading.Thread(target=renew_until_left, name=f"lease of {lease.model}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
+
+
+def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:
+    return (
+        leases.c.model == lease.model,
+        leases.c.holder == lease.holder,
+        leases.c.epoch == lease.epoch,
+    )
+
+
+def _later(now: str, lasts: timedelta) -> str:
+    return instant_text(datetime.fromisoformat(now) + lasts)

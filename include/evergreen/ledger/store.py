@@ -1,0 +1,261 @@
+"""The ledger in a database: `ports.Ledger` over SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from types import EllipsisType
+from typing import Any
+
+from sqlalchemy import Connection, Select, insert, select, update
+
+from evergreen.canonical import canonical
+from evergreen.errors import ChainBroken, ChampionMoved, KeyConflict, LedgerError, bounded
+from evergreen.failpoints import failpoint
+from evergreen.ledger import KINDS, chain
+from evergreen.ledger import lease as leases
+from evergreen.ledger.chain import Audit, Head, Row
+from evergreen.ledger.engine import Database
+from evergreen.ledger.schema import entries as entries_table
+from evergreen.ledger.schema import head as head_table
+from evergreen.ports import Entry, Lease
+
+LONGEST_KEY_BYTES = 2000
+_PAGE = 100
+
+_columns = entries_table.c
+
+
+class SqlLedger:
+    """An open ledger. Threads may share it; another process opens its own."""
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
+        self._lasts = timedelta(seconds=lease_seconds)
+
+    @classmethod
+    def open(cls, url: str, lease_seconds: float, wait_seconds: float) -> SqlLedger:
+        """See `evergreen.ledger.open_ledger`."""
+        database = Database(url, wait_seconds)
+        try:
+            database.retried(database.migrate)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, lease_seconds)
+
+    def append(
+        self,
+        kind: str,
+        key: str,
+        body: Mapping[str, Any],
+        lease: Lease,
+        *,
+        expected_release: int | EllipsisType | None = ...,
+    ) -> Entry:
+        """Append an entry and return it, committed to disk (see `ports.Ledger`).
+
+        An entry that already stands is returned whatever became of the lease: nothing is written.
+        """
+        content = _Content(kind, key, body, lease)
+        row = self._database.retried(lambda: self._append(content, expected_release))
+        return chain.entry_of(row)
+
+    def find(self, key: str) -> Entry | None:
+        """Return the entry of an idempotency key, or None."""
+        return self._first(select(entries_table).where(_columns.key == key))
+
+    def entries(
+        self, *, model: str | None = None, kind: str | None = None, before: datetime | None = None
+    ) -> Iterator[Entry]:
+        """Yield entries in order of `seq`, those at or after `before` left out.
+
+        They are read page by page: memory is bounded and no transaction stays open in between, so
+        entries appended while this runs are yielded too.
+        """
+        asked_for = _where(model, kind, before).order_by(_columns.seq).limit(_PAGE)
+        seq = 0
+        while page := self._rows(asked_for.where(_columns.seq > seq)):
+            yield from map(chain.entry_of, page)
+            seq = page[-1].seq
+
+    def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
+        """Return the model's newest entry of a kind, or None."""
+        return self._first(_where(model, kind, before).order_by(_columns.seq.desc()))
+
+    def acquire(self, model: str, holder: str) -> Lease:
+        """Take the model's lease, or take it over from an earlier try of the same holder."""
+
+        def take() -> Lease:
+            with self._database.writing() as (connection, _):
+                now = self._database.now(connection)
+                return leases.acquire(connection, model, holder, now, self._lasts)
+
+        return self._database.retried(take)
+
+    def keep(self, lease: Lease) -> AbstractContextManager[None]:
+        """Renew the lease in the background, three times per lease, while the context is open."""
+        every_seconds = self._lasts.total_seconds() / leases.RENEWALS_PER_LEASE
+        return leases.kept(lease, every_seconds, lambda: self._renew(lease))
+
+    def free(self, lease: Lease) -> None:
+        """Give the lease back. A lease already taken over is left alone."""
+
+        def give_back() -> None:
+            with self._database.writing() as (connection, _):
+                leases.free(connection, lease, self._database.now(connection))
+
+        self._database.retried(give_back)
+
+    def verify(self) -> Audit:
+        """Check the whole chain as it stands at one moment, in bounded memory (see `chain.audit`)."""
+        with self._database.snapshot() as connection:
+            found = connection.execute(select(head_table)).one_or_none()
+            if found is None:
+                return Audit(False, 0, chain.GENESIS, 1, "head differs: the row of the head is missing")
+            rows = connection.execute(select(entries_table).order_by(_columns.seq))
+            return chain.audit((Row(*row) for row in rows), Head(found.seq, found.hash))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def _append(self, content: _Content, expected_release: int | EllipsisType | None) -> Row:
+        with self._database.writing() as (connection, head):
+            stored = connection.execute(
+                select(entries_table).where(_columns.key == content.key)
+            ).one_or_none()
+            if stored is not None:
+                return content.agreeing(Row(*stored))
+            leases.check(connection, content.lease)
+            if expected_release is not ...:
+                _check_release(connection, content, expected_release)
+            _check_head(connection, head)
+            row = chain.link(
+                head,
+                at=self._database.now(connection),
+                model=content.lease.model,
+                kind=content.kind,
+                key=content.key,
+                body=content.body,
+            )
+            connection.execute(insert(entries_table).values(asdict(row)))
+            connection.execute(update(head_table).values(seq=row.seq, hash=row.hash))
+            failpoint("ledger.before_commit")
+        failpoint("ledger.after_commit")
+        return row
+
+    def _renew(self, lease: Lease) -> bool:
+        with self._database.writing() as (connection, _):
+            return leases.renew(connection, lease, self._database.now(connection), self._lasts)
+
+    def _rows(self, asked_for: Select[Any]) -> list[Row]:
+        def read() -> list[Row]:
+            with self._database.reading() as connection:
+                return [Row(*row) for row in connection.execute(asked_for)]
+
+        return self._database.retried(read)
+
+    def _first(self, asked_for: Select[Any]) -> Entry | None:
+        rows = self._rows(asked_for.limit(1))
+        return chain.entry_of(rows[0]) if rows else None
+
+
+class _Content:
+    """What a caller wants appended, checked before the database is touched."""
+
+    def __init__(self, kind: str, key: str, body: Mapping[str, Any], lease: Lease) -> None:
+        if kind not in KINDS:
+            raise LedgerError(
+                "unknown kind of entry", where=bounded(key), got=kind, allowed=", ".join(KINDS)
+            )
+        if not key or not key.isprintable() or len(key.encode()) > LONGEST_KEY_BYTES:
+            raise LedgerError(
+                "not an idempotency key",
+                got=key,
+                allowed=f"1 to {LONGEST_KEY_BYTES} bytes of printable text",
+            )
+        try:
+            self.body = canonical(dict(body)).decode()
+        except ValueError as exc:
+            raise LedgerError(
+                "the entry's body is not JSON",
+                where=key,
+                got=str(exc),
+                fix="leave NaN and infinities out",
+            ) from exc
+        self.kind = kind
+        self.key = key
+        self.lease = lease
+
+    def agreeing(self, stored: Row) -> Row:
+        """Return the stored row where it says the same.
+
+        Raises:
+            KeyConflict: it says something else.
+        """
+        ours = {"kind": self.kind, "model": self.lease.model, "body": json.loads(self.body)}
+        theirs = {"kind": stored.kind, "model": stored.model, "body": chain.entry_of(stored).body}
+        if ours == theirs and self.body == stored.body:
+            return stored
+        paths = sorted(_differences("", ours, theirs))
+        raise KeyConflict(
+            "the ledger holds another entry under this key",
+            where=self.key,
+            got=f"different {', '.join(paths)}",
+            fix=f"entry {stored.seq} stands; what was computed now is not what was computed then",
+        )
+
+
+def _check_release(connection: Connection, content: _Content, expected: int | None) -> None:
+    newest = connection.execute(
+        _where(content.lease.model, "release", None).order_by(_columns.seq.desc()).limit(1)
+    ).one_or_none()
+    found = None if newest is None else newest.seq
+    if found != expected:
+        raise ChampionMoved(
+            "the champion is not the one this was decided on",
+            where=content.key,
+            got="no release" if found is None else f"release entry {found}",
+            allowed="no release" if expected is None else f"release entry {expected}",
+            fix="compare again with today's champion",
+        )
+
+
+def _check_head(connection: Connection, head: Head) -> None:
+    """Refuse to build on a chain whose end is not where the head says."""
+    newest = select(_columns.seq, _columns.hash).order_by(_columns.seq.desc()).limit(1)
+    found = connection.execute(newest).one_or_none()
+    end = chain.EMPTY if found is None else Head(found.seq, found.hash)
+    if end != head:
+        raise ChainBroken(
+            "the newest entry is not the one that the head names",
+            where="ledger",
+            got=f"entry {end.seq}",
+            allowed=f"entry {head.seq}",
+            fix="nothing was written; run `evergreen audit`, and restore the ledger from a backup",
+        )
+
+
+def _where(model: str | None, kind: str | None, before: datetime | None) -> Select[Any]:
+    asked_for = select(entries_table)
+    if model is not None:
+        asked_for = asked_for.where(_columns.model == model)
+    if kind is not None:
+        asked_for = asked_for.where(_columns.kind == kind)
+    if before is not None:
+        asked_for = asked_for.where(_columns["at"] < chain.instant_text(before))
+    return asked_for
+
+
+def _differences(path: str, ours: Any, theirs: Any) -> Iterator[str]:
+    """Yield the paths at which two JSON values differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name in ours.keys() | theirs.keys():
+            inner = f"{path}.{name}" if path else str(name)
+            yield from _differences(inner, ours.get(name), theirs.get(name))
+    elif ours != theirs or type(ours) is not type(theirs):
+        yield path
