@@ -20,9 +20,10 @@ KINDS = (
     "release_intended",
     "release",
     "step_failed",
+    "step_failed",
     "run_finished",
 )
-"""Every kind of entry, in the order in which a run writes them."""
+"""Every kind of entry, in the order in which a run writes them (`step_failed` at any time)."""
 
 WAIT_SECONDS = 10.0
 """How long a call waits for a lock or a connection before it raises `LedgerUnavailable`."""
