@@ -1,0 +1,1 @@
+"""The only modules that speak to databases, stores, MLflow and Great Expectations."""

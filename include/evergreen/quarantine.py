@@ -1,0 +1,122 @@
+"""Keeps the rows that failed an expectation, each once with its reasons, and the page that explains.
+
+Everything of one judgement lies in one folder named by what was judged and by what:
+`quarantine/MODEL/SNAPSHOT_DIGEST/SUITE_DIGEST`. A retry writes the same bytes to the same place.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evergreen.artefacts import write_atomically
+from evergreen.errors import BadConfiguration, StoreUnavailable
+from evergreen.paths import contained
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+MOST_ROWS = 100_000
+REASONS = "evergreen_reasons"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why rows failed. `positions` are `(n_failing,)` row numbers from 0, in any order."""
+
+    reason: str
+    positions: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Failing rows as they are kept: at most `MOST_ROWS` of `failing`, in the order of the data."""
+
+    rows: pa.Table
+    failing: int
+
+    @property
+    def cut(self) -> bool:
+        """Whether some failing rows were left out."""
+        return len(self.rows) < self.failing
+
+
+def collect(rows: pa.Table, faults: Sequence[Fault], most: int = MOST_ROWS) -> Quarantined:
+    """Return the failing rows with all their columns and a list of reasons, each row once.
+
+    The reasons stand in a column `evergreen_reasons`, with underscores added where the data has one
+    of that name.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    none = np.zeros(0, dtype=np.int64)
+    failing = np.unique(np.concatenate([none, *(fault.positions for fault in faults)]))
+    kept = failing[:most]
+    reasons: list[list[str]] = [[] for _ in kept]
+    for fault in faults:
+        for place in np.flatnonzero(np.isin(kept, fault.positions)):
+            reasons[place].append(fault.reason)
+    name = REASONS
+    while name in rows.column_names:
+        name += "_"
+    column = pa.array(reasons, pa.list_(pa.string()))
+    taken = rows.take(pa.array(kept)).append_column(name, column)
+    return Quarantined(taken.replace_schema_metadata(None), len(failing))
+
+
+def to_parquet(rows: pa.Table) -> bytes:
+    """Return the rows as Parquet whose pages carry checksums; equal rows give equal bytes."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Folder:
+    """The folder of one judgement, on a disk or an object store. Holds credentials: never printed."""
+
+    store_uri: str
+    storage_options: Mapping[str, Any]
+    relative: str
+
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file whole or not at all and return its URI. Safe to repeat.
+
+        Raises:
+            BadConfiguration: the store's URI has no file system installed here.
+            StoreUnavailable: the store did not take the write; an earlier file stands.
+        """
+        import fsspec
+        from fsspec.implementations.local import LocalFileSystem
+
+        relative = f"{self.relative}/{name}"
+        uri = f"{self.store_uri.rstrip('/')}/{relative}"
+        try:
+            system, root = fsspec.core.url_to_fs(self.store_uri, **self.storage_options)
+        except (ImportError, ValueError) as exc:
+            raise BadConfiguration(
+                "the store's URI cannot be used",
+                where="EVERGREEN_STORE",
+                got=self.store_uri,
+                fix=f"install what it needs or name another store: {exc}",
+            ) from exc
+        try:
+            if isinstance(system, LocalFileSystem):
+                write_atomically(contained(Path(root), relative), content)
+            else:
+                system.pipe_file(f"{root.rstrip('/')}/{relative}", content)
+        except Exception as exc:  # each object store raises its own client's errors
+            raise StoreUnavailable(
+                f"a file of the quarantine could not be written: {type(exc).__name__}: {exc}",
+                where=uri,
+                fix="free space or restore access; the task may then be retried",
+            ) from exc
+        return uri
