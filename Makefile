@@ -1,0 +1,128 @@
+# Every target does its own set-up: it needs make and a Python from 3.11 to 3.13, and nothing else.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.installed
+EXTRAS := airflow,postgres,s3,demo,dev
+FAST := tests/unit tests/contracts
+ALL_TESTS := $(FAST) tests/airflow tests/integration tests/e2e
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
+	format lock bench docs-reference wheel clean
+
+help: ## Show the targets.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
+		while IFS="$$(printf '\t')" read -r name what; do printf '  %-15s %s\n' "$$name" "$$what"; done
+
+# --- What a newcomer runs ---------------------------------------------------------------------------
+
+demo: $(READY) ## Backfill two models on real flights in the real Airflow; leave its UI running.
+	@$(PY) -m evergreen.demo.run $(DEMO_ARGS)
+
+stop: ## End the demo's Airflow, to the last process.
+	@if [ -f $(READY) ]; then $(PY) -m evergreen.demo.run --stop $(DEMO_ARGS); \
+	else echo "nothing to stop: nothing is installed here"; fi
+
+test: $(READY) ## Run every test, quick ones first.
+	$(PY) -m pytest $(ALL_TESTS) $(PYTEST_ARGS)
+
+# --- What a change must pass ------------------------------------------------------------------------
+
+check: static fast ## Format, lint, types, import contracts, generated docs, models, fast tests.
+
+static: format-check lint types imports docs-check models-check ## All of check but the tests.
+
+fast: $(READY) ## Unit and contract tests.
+	$(PY) -m pytest $(FAST) $(PYTEST_ARGS)
+
+format-check: $(READY)
+	$(PY) -m ruff format --check .
+
+lint: $(READY) ## Lint the code.
+	$(PY) -m ruff check .
+
+types: $(READY)
+	$(PY) -m mypy
+
+imports: $(READY)
+	$(VENV)/bin/lint-imports
+
+docs-check: $(READY)
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(PY) -m evergreen.cli.main schema --write "$$fresh" >/dev/null && \
+	for file in "$$fresh"/*; do \
+		cmp -s "$$file" "docs/reference/$${file##*/}" || \
+		{ echo "docs/reference/$${file##*/} is not up to date: run 'make docs-reference'" >&2; exit 1; }; \
+	done && echo "docs/reference is up to date"
+
+models-check: $(READY)
+	$(PY) -m evergreen.cli.main lint dags/models
+
+format: $(READY) ## Format the code and mend what lint can mend.
+	$(PY) -m ruff check --fix-only --quiet .
+	$(PY) -m ruff format .
+
+# --- What a maintainer runs -------------------------------------------------------------------------
+
+lock: $(READY) ## Make constraints.txt from pyproject.toml, for every supported Python.
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+		--no-header --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml -o constraints.txt
+
+bench: $(READY) ## Measure; figures go to docs/reference/benchmarks.md.
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt dag-factory
+	$(PY) -m pytest tests/benchmarks -s $(PYTEST_ARGS)
+
+docs-reference: $(READY) ## Write the generated pages of docs/reference.
+	$(PY) -m evergreen.cli.main schema --write docs/reference
+
+wheel: $(READY) ## Build the wheel into dist/.
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean: stop ## Remove what the demo, the tests and the checks left (the virtual environment stays).
+	rm -rf .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find dags docs include plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- Set-up -----------------------------------------------------------------------------------------
+
+# uv installs in seconds what pip installs in minutes; where it cannot be had, or does not reach the
+# packages, pip does it. An index that pip is configured for is handed on to uv.
+$(READY): pyproject.toml constraints.txt
+	@set -e; \
+	suits() { "$$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; }; \
+	if ! suits $(PY); then \
+		python=; bare=; \
+		for candidate in $(PYTHON) python3 python3.12 python3.13 python3.11 python; do \
+			suits "$$candidate" || continue; \
+			if "$$candidate" -c 'import ensurepip, venv' 2>/dev/null; then python=$$candidate; break; fi; \
+			bare=$$candidate; \
+		done; \
+		if [ -z "$$python" ] && [ -n "$$bare" ]; then \
+			echo "$$bare cannot make virtual environments: its modules venv and ensurepip are missing." >&2; \
+			echo "Install them (on Debian and Ubuntu: apt-get install python3-venv) and try again." >&2; \
+			exit 1; \
+		fi; \
+		if [ -z "$$python" ]; then \
+			echo "No Python from 3.11 to 3.13 was found (looked for python3, python3.11 to 3.13, python)." >&2; \
+			echo "Install one, or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making $(VENV) with $$("$$python" --version) ..."; \
+		rm -rf $(VENV); \
+		"$$python" -m venv $(VENV); \
+	fi; \
+	echo "Installing Evergreen and what it needs (a few minutes the first time) ..."; \
+	pip="$(PY) -m pip --disable-pip-version-check"; \
+	index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($$pip config get global.index-url 2>/dev/null || true)}}; \
+	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	if $$pip install --quiet -c constraints.txt uv && \
+		$(PY) -m uv pip install --quiet --python $(PY) --compile-bytecode \
+			-c constraints.txt -e '.[$(EXTRAS)]'; then :; \
+	else \
+		echo "uv could not do it; pip tries (this takes longer) ..." >&2; \
+		$$pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'; \
+	fi; \
+	touch $(READY)
