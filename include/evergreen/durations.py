@@ -20,7 +20,7 @@ DURATION_RULE = 'a whole number and a unit, such as "3 months" or "7 days" (unit
     ", ".join(UNITS) + ")"
 )
 
-_DURATION = re.compile(r"^(\d{1,5}) (minute|hour|day|week|month|year)s?$")
+_DURATION = re.compile(r"^([0-9]{1,5}) (minute|hour|day|week|month|year)s?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,17 @@ class Duration:
         """
         if isinstance(text, Duration):
             return text
-        match = _DURATION.match(text) if isinstance(text, str) else None
+        match = _DURATION.fullmatch(text) if isinstance(text, str) else None
         if not match:
             raise ValueError(f"not a duration; write {DURATION_RULE}")
         return cls(int(match[1]), f"{match[2]}s")  # type: ignore[arg-type]
 
     def before(self, instant: datetime) -> datetime:
-        """Return the instant this long before `instant`; the end of a month clips to its last day."""
+        """Return the instant this long before `instant`; the end of a month clips to its last day.
+
+        Raises:
+            ValueError, OverflowError: the instant lies outside the years 1 to 9999.
+        """
         return instant - self._delta()
 
     def after(self, instant: datetime) -> datetime:

@@ -23,6 +23,7 @@ size. "No" from a gate is a value (`Comparison.promote`), never one of these.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -92,11 +93,16 @@ class Problem:
         return f"{self.path}:{self.line}:{self.column}: {'; '.join(parts)}"
 
 
+def in_file_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems sorted by file and place, each once."""
+    return tuple(sorted(set(problems), key=lambda p: (p.path, p.line, p.column, p.key, str(p))))
+
+
 class InvalidModelFile(EvergreenError):
     """A model file says something it may not say. Carries every problem found, in file order."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        self.problems = tuple(sorted(problems))
+        self.problems = in_file_order(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 

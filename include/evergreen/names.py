@@ -16,8 +16,22 @@ NAME_RULE = (
     "1 to 63 characters of a-z, 0-9 and single underscores, beginning and ending with a letter or digit"
 )
 LONGEST_NAME = 63
+LONGEST_GUESSED = 100
 RESERVED_NAMES = frozenset(
-    {"evergreen", "dags", "models", "all", "none", "null", "latest", "invalid", "con", "nul"}
+    {
+        "evergreen",
+        "dags",
+        "models",
+        "all",
+        "none",
+        "null",
+        "latest",
+        "invalid",
+        "con",
+        "nul",
+        "aux",
+        "prn",
+    }
 )
 
 _NAME = re.compile(NAME_PATTERN)
@@ -52,7 +66,7 @@ def invalid_dag_id(stem: str) -> str:
     if name_problem(stem) is None:
         return f"{stem}__invalid_spec"
     readable = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:40] or "file"
-    digest = hashlib.sha256(stem.encode()).hexdigest()[:8]
+    digest = hashlib.sha256(stem.encode(errors="surrogateescape")).hexdigest()[:8]
     return f"{readable}__{digest}__invalid_spec"
 
 
@@ -68,5 +82,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     >>> did_you_mean("log_los", ["log_loss", "brier"])
     "did you mean 'log_loss'?"
     """
+    if len(word) > LONGEST_GUESSED:
+        return None
     near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None

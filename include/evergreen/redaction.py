@@ -14,25 +14,39 @@ MASK = "***"
 SHORTEST_SECRET = 4
 
 _secrets: dict[str, None] = {}
-_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:)[^@\s/]+(?=@)")
+_URL_PASSWORD = re.compile(
+    r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]{0,60}://[^/\s:@\"'<>]{0,200}:)"
+    r"(?![0-9]{1,5}/)[^\s\"'<>]{1,1000}(?=@)"
+)
+_SECRET_ARGUMENT = re.compile(
+    r"(?i)(?P<head>[?&;](?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|sslpassword)=)"
+    r"[^\s&;\"'<>]+"
+)
 
 
 def hide(secret: str) -> None:
     """Register a secret; its plain, URL-, JSON- and base64-encoded forms are masked from now on."""
     if len(secret) < SHORTEST_SECRET:
         return
+    one_line = " ".join(secret.split())
     encoded = base64.b64encode(secret.encode()).decode()
-    forms = {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+    forms = {secret, one_line, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
     forms |= {repr(secret)[1:-1], encoded, encoded.rstrip("=")}
-    _secrets.update(dict.fromkeys(forms))
+    _secrets.update(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_SECRET))
 
 
 def redact(text: str) -> str:
-    """Return `text` with every registered secret and every password within a URL masked.
+    """Return `text` with every registered secret, and every password within a URL, masked.
 
     >>> redact("postgresql://bob:hunter22@db/x")
     'postgresql://bob:***@db/x'
     """
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+    text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
+    return _SECRET_ARGUMENT.sub(rf"\g<head>{MASK}", text)
+
+
+def holds_password(url: str) -> bool:
+    """Tell whether a URL carries a password, in its user part or among its arguments."""
+    return bool(_URL_PASSWORD.search(url) or _SECRET_ARGUMENT.search(url))

@@ -9,7 +9,15 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from evergreen.durations import Duration, DurationField
 from evergreen.names import LONGEST_NAME, NAME_PATTERN, name_problem
@@ -23,6 +31,11 @@ CLASSIFICATION_METRICS: frozenset[Metric] = frozenset({"log_loss", "brier", "err
 REGRESSION_METRICS: frozenset[Metric] = frozenset({"squared_error", "absolute_error"})
 
 
+def one_of(first: str, second: str) -> str:
+    """Return what to say where exactly one of two keys must be given."""
+    return f"give exactly one of {first!r} and {second!r}"
+
+
 def _model_name(name: str) -> str:
     problem = name_problem(name)
     if problem:
@@ -30,6 +43,18 @@ def _model_name(name: str) -> str:
     return name
 
 
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or len(value) != len("2013-01-01"):
+        raise ValueError("not a date; write it as 2013-01-01")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as exc:
+        raise ValueError(f"not a date; write it as 2013-01-01 ({exc})") from None
+
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=500)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
@@ -42,7 +67,7 @@ class _Section(BaseModel):
 class SqlSource(_Section):
     """Rows from a database. The query binds `:start` and `:end`."""
 
-    type: Literal["sql"]
+    type: Literal["sql"] = Field(description="This kind of source.", examples=["sql"])
     connection: ConnectionId | None = Field(
         None,
         description="Airflow connection id; outside Airflow AIRFLOW_CONN_<ID>.",
@@ -67,16 +92,16 @@ class SqlSource(_Section):
     @model_validator(mode="after")
     def _one_of_each(self) -> SqlSource:
         if (self.connection is None) == (self.url is None):
-            raise ValueError("give exactly one of 'connection' and 'url'")
+            raise ValueError(one_of("connection", "url"))
         if (self.query is None) == (self.query_file is None):
-            raise ValueError("give exactly one of 'query' and 'query_file'")
+            raise ValueError(one_of("query", "query_file"))
         return self
 
 
 class FilesSource(_Section):
     """Rows from CSV or Parquet files, local or on object storage."""
 
-    type: Literal["files"]
+    type: Literal["files"] = Field(description="This kind of source.", examples=["files"])
     paths: list[Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
         min_length=1,
         description="Globs: paths relative to the model file's folder, or URLs such as s3://bucket/*.parquet.",
@@ -107,13 +132,25 @@ class Label(_Section):
 class Data(_Section):
     """Where rows come from and which of them a run uses."""
 
-    source: Source
-    time_column: Column = Field(description="When the row happened.", examples=["scheduled_departure"])
+    source: Source = Field(
+        description="The table or files that rows are read from.",
+        examples=[{"type": "sql", "connection": "warehouse", "query_file": "sql/flight_delay.sql"}],
+    )
+    time_column: Column = Field(
+        description="Column of the time at which a row happened; its window is found by it.",
+        examples=["scheduled_departure"],
+    )
     key: Column = Field(description="Identifies a row; unique within a window.", examples=["flight_id"])
-    label: Label
-    train_window: DurationField = Field(description="Rows to train on.", examples=["3 months"])
+    label: Label = Field(
+        description="What is predicted.", examples=[{"column": "late", "delay": "1 day"}]
+    )
+    train_window: DurationField = Field(
+        description="Time range of the rows to train on; it ends where the test window begins.",
+        examples=["3 months"],
+    )
     test_window: DurationField = Field(
-        description="Rows to judge on, the last before the as-of.", examples=["1 month"]
+        description="Time range of the rows to judge on, the last before the as-of.",
+        examples=["1 month"],
     )
     time_zone: str = Field(
         "UTC",
@@ -156,7 +193,7 @@ class Train(_Section):
     @model_validator(mode="after")
     def _one(self) -> Train:
         if (self.estimator is None) == (self.pipeline is None):
-            raise ValueError("give exactly one of 'estimator' and 'pipeline'")
+            raise ValueError(one_of("estimator", "pipeline"))
         return self
 
 
@@ -171,10 +208,18 @@ class Gate(_Section):
         examples=["non_inferiority"],
     )
     margin: float = Field(
-        0.0, ge=0, description="In the metric's unit.", examples=[0.002], allow_inf_nan=False
+        0.0,
+        ge=0,
+        description="The difference that matters, in the metric's unit.",
+        examples=[0.002],
+        allow_inf_nan=False,
     )
     confidence: float = Field(
-        0.95, gt=0.5, lt=1, description="Of the two-sided interval.", examples=[0.95]
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Confidence of the two-sided interval of the difference.",
+        examples=[0.95],
     )
 
     @property
@@ -186,13 +231,17 @@ class Gate(_Section):
 class LocalTarget(_Section):
     """A pointer file that a scorer on this machine reads."""
 
-    type: Literal["local"]
+    type: Literal["local"] = Field(description="This kind of target.", examples=["local"])
 
 
 class ReleaseSpec(_Section):
     """Where the champion serves."""
 
-    target: LocalTarget = Field(default=LocalTarget(type="local"))
+    target: LocalTarget = Field(
+        default=LocalTarget(type="local"),
+        description="Where the champion's pointer is put.",
+        examples=[{"type": "local"}],
+    )
 
 
 class Retries(_Section):
@@ -201,7 +250,7 @@ class Retries(_Section):
     attempts: int = Field(3, ge=0, le=20, description="Tries after the first.", examples=[3])
     delay: DurationField = Field(
         Duration(1, "minutes"),
-        description="Before the first of them; doubles each time.",
+        description="Wait before the first of them; it doubles each time.",
         examples=["1 minute"],
     )
 
@@ -231,26 +280,61 @@ class ModelSpec(_Section):
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default=[], description="Extra tags of its DAGs.", examples=[["flights"]]
     )
-    tier: Tier = Field("medium", description="How much is at stake.", examples=["medium"])
+    tier: Tier = Field(
+        "medium",
+        description="How much is at stake, and so how much proof and approval a release needs.",
+        examples=["medium"],
+    )
     schedule: str | None = Field(
         description="Cron expression in UTC (or @hourly … @yearly) of retrains; null: only when asked.",
         examples=["0 6 1 * *"],
     )
-    start: Annotated[date, Field(strict=False)] = Field(
+    start: Day = Field(
         date(2020, 1, 1),
         description="First day that a scheduled or backfill run may cover.",
         examples=["2013-01-01"],
     )
-    data: Data
+    data: Data = Field(
+        description="Where rows come from and which of them a run uses.",
+        examples=[
+            {
+                "source": {"type": "files", "paths": ["data/*.parquet"], "format": "parquet"},
+                "time_column": "time_hour",
+                "key": "flight_id",
+                "label": {"column": "late", "delay": "1 day"},
+                "train_window": "3 months",
+                "test_window": "1 month",
+            }
+        ],
+    )
     expectations: RelativePath | None = Field(
         None,
         description="Great Expectations suite, relative to the model file's folder.",
         examples=["expectations/flight_delay.yaml"],
     )
-    train: Train
-    gate: Gate
-    release: ReleaseSpec = Field(default=ReleaseSpec())
-    retries: Retries = Field(default=Retries())
+    train: Train = Field(
+        description="How the challenger is made.",
+        examples=[
+            {
+                "estimator": "sklearn.ensemble.HistGradientBoostingClassifier",
+                "params": {"max_iter": 200},
+            }
+        ],
+    )
+    gate: Gate = Field(
+        description="What the challenger must prove.",
+        examples=[{"metric": "log_loss", "policy": "non_inferiority", "margin": 0.002}],
+    )
+    release: ReleaseSpec = Field(
+        default=ReleaseSpec(),
+        description="Where the champion serves.",
+        examples=[{"target": {"type": "local"}}],
+    )
+    retries: Retries = Field(
+        default=Retries(),
+        description="How often a task that failed for a passing reason is tried again.",
+        examples=[{"attempts": 3, "delay": "1 minute"}],
+    )
 
     @property
     def starts_at(self) -> datetime:
@@ -282,4 +366,8 @@ class Expectation(_Section):
 class Suite(_Section):
     """A suite file."""
 
-    expectations: list[Expectation] = Field(min_length=1)
+    expectations: list[Expectation] = Field(
+        min_length=1,
+        description="What every snapshot must fulfil.",
+        examples=[[{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "origin"}}]],
+    )

@@ -6,7 +6,9 @@ import html as _html
 import re
 import unicodedata
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~-])")
+_MARKDOWN = re.compile(
+    r"[\\`*_{}\[\]()#+!|<>~&$=@-]|(?<=[0-9])\.(?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE
+)
 
 
 def plain(value: object, longest: int = 2000) -> str:
@@ -26,9 +28,9 @@ def html(value: object) -> str:
 
 
 def markdown(value: object) -> str:
-    r"""Return `value` escaped for Markdown: it renders as the characters it holds.
+    r"""Return `value` escaped for Markdown: it renders as the characters it holds, links included.
 
     >>> print(markdown("[x](javascript:1)"))
     \[x\]\(javascript:1\)
     """
-    return _MARKDOWN.sub(r"\\\1", plain(value))
+    return _MARKDOWN.sub(r"\\\g<0>", plain(value))

@@ -1,0 +1,220 @@
+"""What must hold between the keys of a model file, checked without opening any other file.
+
+Each check looks at the raw document, so that it speaks even where another key is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from evergreen.document import Document, KeyPath
+from evergreen.durations import Duration
+from evergreen.errors import Problem
+from evergreen.names import did_you_mean
+from evergreen.paths import contained
+from evergreen.query import flaws
+from evergreen.redaction import holds_password, redact
+from evergreen.spec import one_of
+from evergreen.window import windows_at
+
+CRON_WORDS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
+MODEL_SUFFIXES = (".yaml", ".yml")
+LONGEST_RETRY_DELAY = Duration(1, "days")
+
+_ONE_OF_EACH: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("data", "source"), "connection", "url"),
+    (("data", "source"), "query", "query_file"),
+    (("train",), "estimator", "pipeline"),
+)
+_RANDOM_CRON = re.compile(r"(?:^|[\s,/-])[HR](?:$|[\s,/(])", re.IGNORECASE)
+_AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
+
+
+def check(document: Document, path: Path) -> list[Problem]:
+    """Return every problem between the keys of the model file at `path`."""
+    checks: tuple[Callable[[Document, Path], Iterator[Problem]], ...] = (
+        _name,
+        _one_of_each,
+        _schedule,
+        _time_zone,
+        _windows,
+        _retry_delay,
+        _columns,
+        _url,
+        _query,
+        _file_patterns,
+    )
+    return [problem for one in checks for problem in one(document, path)]
+
+
+def _name(document: Document, path: Path) -> Iterator[Problem]:
+    name = document.find("name", kind=str)
+    if name is not None and name != path.stem:
+        fix = f"rename the file to {name}{path.suffix}, or the model to {path.stem}"
+        yield document.problem(("name",), "differs from the file's stem", got=repr(name), fix=fix)
+    for suffix in MODEL_SUFFIXES:
+        twin = path.with_suffix(suffix)
+        if suffix != path.suffix and twin.exists():
+            what = "two model files with one name"
+            yield document.problem(
+                (), what, got=f"{path.name} and {twin.name}", fix="delete one of them"
+            )
+
+
+def _one_of_each(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Repeat what the spec's validators say: those are silent where a section has another error."""
+    for keys, first, second in _ONE_OF_EACH:
+        section = document.find(*keys, kind=dict)
+        if section is None or section.get("type", "sql") != "sql":
+            continue
+        if (section.get(first) is None) == (section.get(second) is None):
+            yield document.problem(keys, one_of(first, second), on_key=True)
+
+
+def _schedule(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    schedule = document.find("schedule", kind=str)
+    if schedule is None or schedule in CRON_WORDS:
+        return
+    why = _cron_problem(schedule)
+    if why:
+        fields = "five fields (minute, hour, day, month, weekday) such as '0 6 1 * *'"
+        allowed = f"{fields}, {', '.join(CRON_WORDS)}"
+        hint = did_you_mean(schedule, CRON_WORDS) if schedule.startswith("@") else None
+        yield document.problem(("schedule",), why, got=repr(schedule), allowed=allowed, fix=hint)
+
+
+def _cron_problem(expression: str) -> str | None:
+    from croniter import CroniterBadDateError, croniter
+
+    if len(expression) > 200 or len(expression.split()) != 5 or _RANDOM_CRON.search(expression):
+        return "not a cron expression"
+    try:
+        croniter(expression, _AS_OFS[0]).get_next()
+    except CroniterBadDateError:
+        return "this cron expression never comes due"
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        return "not a cron expression"
+    return None
+
+
+def _time_zone(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    name = document.find("data", "time_zone", kind=str)
+    if name is None:
+        return
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        yield document.problem(
+            ("data", "time_zone"),
+            "no such time zone",
+            got=repr(name),
+            allowed="names of the IANA database, such as UTC or America/New_York",
+            fix=did_you_mean(name, zoneinfo.available_timezones()),
+        )
+
+
+def _duration(document: Document, *keys: str) -> Duration | None:
+    text = document.find(*keys, kind=str)
+    try:
+        return None if text is None else Duration.parse(text)
+    except ValueError:
+        return None
+
+
+def _windows(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    train = _duration(document, "data", "train_window")
+    test = _duration(document, "data", "test_window")
+    delay = _duration(document, "data", "label", "delay") or Duration(0, "days")
+    lengths = {"train_window": train, "test_window": test}
+    empty = [key for key, length in lengths.items() if length is not None and length.count == 0]
+    for key in empty:
+        yield document.problem(("data", key), "the window is empty", got=f"0 {lengths[key].unit}")  # type: ignore[union-attr]
+    if train is None or test is None or empty:
+        return
+    for as_of in _AS_OFS:
+        try:
+            windows_at(as_of, train, test, delay)
+        except OverflowError:
+            yield document.problem(
+                ("data",), "the windows reach back before the year 1", fix="shorten them"
+            )
+            return
+        except ValueError as exc:
+            early = "year" in str(exc) and "range" in str(exc)
+            keys: KeyPath = ("data",) if early else ("data", "label", "delay")
+            what = "the windows reach back before the year 1" if early else f"{exc} (as of {as_of:%B})"
+            yield document.problem(
+                keys, what, fix="shorten it" if early else "make the test window longer"
+            )
+            return
+
+
+def _retry_delay(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    delay = _duration(document, "retries", "delay")
+    if delay is None:
+        return
+    start = _AS_OFS[0]
+    try:
+        too_long = delay.after(start) > LONGEST_RETRY_DELAY.after(start)
+    except (ValueError, OverflowError):
+        too_long = True
+    if too_long:
+        allowed = f"at most {LONGEST_RETRY_DELAY}"
+        yield document.problem(("retries", "delay"), "too long a wait", got=str(delay), allowed=allowed)
+
+
+def _columns(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    used: dict[str, str] = {}
+    for keys in (("data", "time_column"), ("data", "key"), ("data", "label", "column")):
+        column = document.find(*keys, kind=str)
+        if column is None:
+            continue
+        first = used.setdefault(column, ".".join(keys))
+        if first != ".".join(keys):
+            what = f"the same column as {first}"
+            yield document.problem(keys, what, got=repr(column), fix="name three different columns")
+
+
+def _url(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    url = document.find("data", "source", "url", kind=str)
+    if url is not None and holds_password(url):
+        yield _password(document, ("data", "source", "url"), url)
+
+
+def _password(document: Document, keys: KeyPath, url: str) -> Problem:
+    return document.problem(
+        keys,
+        "a model file must not hold a password",
+        got=redact(url),
+        fix="keep it in an Airflow connection and name that under 'connection'",
+    )
+
+
+def _query(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    query = document.find("data", "source", "query", kind=str)
+    for flaw in flaws(query) if query is not None else ():
+        yield document.problem(("data", "source", "query"), flaw.what, got=flaw.got, fix=flaw.fix)
+
+
+def _file_patterns(document: Document, path: Path) -> Iterator[Problem]:
+    patterns: list[Any] = document.find("data", "source", "paths", kind=list) or []
+    for position, pattern in enumerate(patterns):
+        keys = ("data", "source", "paths", position)
+        if not isinstance(pattern, str) or keys in document.refused:
+            continue
+        scheme, separator, _ = pattern.partition("://")
+        if holds_password(pattern):
+            yield _password(document, keys, pattern)
+        elif "::" in pattern or (separator and scheme.lower() in {"file", "local"}):
+            what = "files of this machine are named relative to the model file's folder"
+            yield document.problem(keys, what, got=redact(pattern), fix="write data/*.parquet, say")
+        elif not separator:
+            try:
+                contained(path.parent, pattern)
+            except ValueError as exc:
+                yield document.problem(keys, str(exc), fix="move the files below that folder")
