@@ -1,0 +1,157 @@
+"""What a model's DAG looks like to Airflow."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evergreen.spec import ModelSpec
+from evergreen.steps import STEPS
+from tests.airflow.conftest import model_text
+
+PATH = Path("models/flight_delay.yaml")
+
+
+def spec_of(**changes: str) -> ModelSpec:
+    return ModelSpec.model_validate(yaml.safe_load(model_text("flight_delay", **changes)))
+
+
+@pytest.fixture(scope="module")
+def dag():
+    from evergreen_airflow.factory import build_retrain_dag
+
+    return build_retrain_dag(spec_of(more="tags: [flights]\ntier: high\nretries: {attempts: 2}\n"), PATH)
+
+
+def test_a_model_gives_eight_tasks_in_the_order_of_the_steps(dag):
+    assert dag.dag_id == "flight_delay__retrain"
+    assert [task.task_id for task in dag.topological_sort()] == list(STEPS)
+    for before, after in zip(STEPS, STEPS[1:], strict=False):
+        assert dag.get_task(before).downstream_task_ids == {after}
+
+
+def test_each_task_is_the_operator_of_the_file_of_its_name(dag):
+    for task in dag.tasks:
+        assert type(task).__module__ == f"evergreen_airflow.operators.{task.task_id}"
+
+
+def test_the_dag_carries_what_the_model_file_says(dag):
+    assert dag.tags == {"evergreen", "model:flight_delay", "tier:high", "flights"}
+    assert dag.owner == "ops@example.com"
+    assert dag.dag_display_name == "flight_delay: retrain"
+    assert dag.start_date == datetime(2013, 1, 1, tzinfo=UTC)
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    assert "How to resume after a failure" in dag.doc_md
+
+
+def test_only_the_first_task_waits_longer_than_the_model_file_says_and_only_for_the_lease(dag):
+    from evergreen_airflow.factory import LEASE_WAITS
+
+    assert {task.task_id: task.retries for task in dag.tasks if task.retries != 2} == {
+        "resolve_window": 2 + LEASE_WAITS
+    }
+    assert all(task.retry_delay == timedelta(minutes=1) for task in dag.tasks)
+    assert all(task.retry_exponential_backoff == 2 for task in dag.tasks)
+
+
+def test_report_alone_runs_whatever_became_of_the_tasks_before_it(dag):
+    rules = {task.task_id: str(task.trigger_rule.value) for task in dag.tasks}
+    assert rules.pop("report") == "all_done"
+    assert set(rules.values()) == {"all_success"}
+
+
+def test_a_schedule_is_a_cron_interval_in_utc_or_a_retrain_request(dag):
+    timetable = dag.timetable
+    assert type(timetable).__name__ == "AssetOrTimeSchedule"
+    assert timetable.timetable.expression == "0 6 1 * *"
+    (asset,) = timetable.asset_condition.objects
+    assert asset.uri == "evergreen://flight_delay/retrain-request"
+
+
+def test_no_schedule_leaves_the_retrain_request():
+    from evergreen_airflow.factory import build_retrain_dag
+
+    timetable = build_retrain_dag(spec_of(schedule="null"), PATH).timetable
+    assert type(timetable).__name__ == "AssetTriggeredTimetable"
+
+
+def test_a_schedule_airflow_cannot_read_is_refused_when_the_dag_is_built():
+    from airflow.sdk.exceptions import AirflowTimetableInvalid
+
+    from evergreen_airflow.factory import build_retrain_dag
+
+    with pytest.raises(AirflowTimetableInvalid):
+        build_retrain_dag(spec_of().model_copy(update={"schedule": "61 * * * *"}), PATH)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "good"),
+    [
+        ("as_of", None, True),
+        ("as_of", "2013-04-01T06:00:00+00:00", True),
+        ("as_of", "last tuesday", False),
+        ("release", "never", True),
+        ("release", "now", False),
+        ("reason", "new airport", True),
+        ("reason", "x" * 301, False),
+    ],
+)
+def test_the_form_takes_only_what_a_run_can_use(dag, name, value, good):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param = dag.params.get_param(name)
+    if good:
+        assert param.resolve(value) == value
+    else:
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
+
+
+def test_text_of_the_model_file_renders_as_it_is_written():
+    from evergreen_airflow.docs import invalid_doc, retrain_doc
+
+    evil = "<img src=x onerror=alert(1)> [click](javascript:alert(1)) `x`"
+    spec = spec_of().model_copy(update={"description": evil, "owner": evil, "schedule": "`" + evil})
+    page = retrain_doc(spec) + invalid_doc(evil, [evil])
+    assert not re.search(r"(?<!\\)<img", page)
+    assert "](javascript" not in page
+    assert r"\[click\]\(javascript:alert\(1\)\)" in page
+
+
+SERIALISE = """
+import json, sys, yaml
+from pathlib import Path
+from airflow.serialization.serialized_objects import DagSerialization
+from evergreen.spec import ModelSpec
+from evergreen_airflow.factory import build_retrain_dag
+spec = ModelSpec.model_validate(yaml.safe_load(sys.stdin.read()))
+dag = build_retrain_dag(spec, Path("/any/where.yaml"))
+print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True))
+"""
+
+
+def serialised(hash_seed: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", SERIALISE],
+        input=model_text("flight_delay", more="tags: [zebra, apple, mango, flights, evening]\n"),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+    )
+    return done.stdout
+
+
+def test_two_parses_under_two_hash_seeds_serialise_alike_and_small():
+    one, other = serialised("1"), serialised("2")
+    assert one == other
+    assert "/any/where" not in one
+    assert "SELECT" not in one
+    assert len(one) < 10_000, "a serialised DAG is stored at each change: keep the model file out of it"
+    assert json.loads(one)["dag"]["dag_id"] == "flight_delay__retrain"

@@ -1,0 +1,109 @@
+"""What a run was asked for, from what Airflow says."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from evergreen.errors import BadConfiguration
+from evergreen.redaction import hide
+
+
+class RunType(str, Enum):
+    SCHEDULED = "scheduled"
+    BACKFILL = "backfill"
+    MANUAL = "manual"
+    ASSET_TRIGGERED = "asset_triggered"
+
+
+@dataclass
+class FakeDagRun:
+    run_type: RunType
+    run_id: str = "run 1"
+    run_after: datetime = datetime(2013, 5, 2, 8, tzinfo=UTC)
+    data_interval_end: datetime | None = None
+    triggering_user_name: str | None = None
+    consumed_asset_events: list[Any] = field(default_factory=list)
+
+
+MAY = datetime(2013, 5, 1, 6, tzinfo=UTC)
+
+
+def asked(dag_run: FakeDagRun, **params: Any):
+    from evergreen_airflow.run_context import read_run_context
+
+    return read_run_context("flight_delay", dag_run, params)
+
+
+def test_the_run_key_is_the_model_and_the_run_id():
+    assert asked(FakeDagRun(RunType.MANUAL)).run_key == "flight_delay/run 1"
+
+
+@pytest.mark.parametrize("run_type", [RunType.SCHEDULED, RunType.BACKFILL])
+def test_a_run_of_the_schedule_takes_its_interval_and_no_param(run_type):
+    run = FakeDagRun(run_type, data_interval_end=MAY)
+    assert asked(run, as_of="2001-01-01").as_of == MAY
+
+
+def test_a_manual_run_takes_the_as_of_it_was_asked_for():
+    run = FakeDagRun(RunType.MANUAL, data_interval_end=MAY)
+    assert asked(run, as_of="2013-04-01").as_of == datetime(2013, 4, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("run_type", [RunType.MANUAL, RunType.ASSET_TRIGGERED])
+def test_a_run_asked_for_without_an_as_of_takes_the_time_it_was_to_run(run_type):
+    run = FakeDagRun(run_type, data_interval_end=MAY)
+    assert asked(run, as_of=None).as_of == run.run_after
+
+
+@pytest.mark.parametrize("text", ["last tuesday", "2013-13-01", 7, "9999-12-31T23:59:59-23:59"])
+def test_an_as_of_that_is_no_date_is_refused_with_what_is_allowed(text):
+    with pytest.raises(BadConfiguration, match=r"param as_of: .*allowed: .*2013-04-01"):
+        asked(FakeDagRun(RunType.MANUAL), as_of=text)
+
+
+def test_an_as_of_ahead_of_the_run_is_refused():
+    with pytest.raises(BadConfiguration, match="ahead of the run"):
+        asked(FakeDagRun(RunType.MANUAL), as_of="2013-05-03")
+
+
+def test_an_unknown_release_wish_is_refused_with_what_is_allowed():
+    with pytest.raises(BadConfiguration, match="got perhaps; allowed: auto, never"):
+        asked(FakeDagRun(RunType.MANUAL), release="perhaps")
+
+
+@pytest.mark.parametrize(
+    ("run", "params", "reason"),
+    [
+        (FakeDagRun(RunType.SCHEDULED, data_interval_end=MAY), {}, "schedule"),
+        (FakeDagRun(RunType.BACKFILL, data_interval_end=MAY), {"reason": "gap"}, "backfill: gap"),
+        (FakeDagRun(RunType.MANUAL), {}, "asked for"),
+        (
+            FakeDagRun(RunType.MANUAL, triggering_user_name="bob"),
+            {"reason": "new airport"},
+            "asked for by bob: new airport",
+        ),
+    ],
+)
+def test_the_reason_says_who_started_the_run(run, params, reason):
+    assert asked(run, **params).reason == reason
+
+
+def test_an_asset_event_gives_its_name_and_reason_as_text_only():
+    hide("hunter2hunter2")
+    asset = SimpleNamespace(name="evergreen/flight_delay/retrain-request")
+    events = [
+        SimpleNamespace(asset=asset, extra={"reason": "drift of\x1b[31m dep_delay hunter2hunter2"}),
+        SimpleNamespace(asset=asset, extra={}),
+    ]
+    run = FakeDagRun(RunType.ASSET_TRIGGERED, consumed_asset_events=events)
+    assert asked(run).reason == (
+        "asset event evergreen/flight_delay/retrain-request: drift of[31m dep_delay ***"
+    )
+
+
+def test_a_long_reason_is_cut():
+    assert len(asked(FakeDagRun(RunType.MANUAL), reason="x" * 5000).reason) <= 300
