@@ -90,7 +90,7 @@ def paired_interval(differences: np.ndarray, clusters: np.ndarray, confidence: f
         clusters: A label per row, `(n_rows,)`.
         confidence: Such as 0.95.
 
-    >>> describe(paired_interval(np.array([1.0, 2.0, 3.0]), np.arange(3), 0.95))
+    >>> str(paired_interval(np.array([1.0, 2.0, 3.0]), np.arange(3), 0.95))
     '+2 (95% interval -0.4841 to +4.484)'
     """
     mean = float(differences.mean())
@@ -105,7 +105,7 @@ def paired_interval(differences: np.ndarray, clusters: np.ndarray, confidence: f
 
 
 def _beats_baseline(over: Interval | None, rule: Gate) -> tuple[bool, str]:
-    words = f"{rule.metric} {describe(over)}"
+    words = f"{rule.metric} {_in_words(over)}"
     if over is not None and over.high < 0:
         return True, f"beats the baseline: {words}"
     return False, f"kept: no proof that the challenger beats the baseline: {words}"
@@ -116,22 +116,12 @@ def _against_champion(over: Interval | None, rule: Gate, identical: bool) -> tup
         return False, "kept: challenger and champion lose alike on every row"
     limit = -rule.margin if rule.policy == "superiority" else rule.margin
     words = (
-        f"{rule.metric} against the champion {describe(over)}, "
+        f"{rule.metric} against the champion {_in_words(over)}, "
         f"{rule.policy} needs all of it below {limit:+.4g}"
     )
     proven = over is not None and over.high < limit
     return (True, f"proven: {words}") if proven else (False, f"kept: {words}")
 
 
-def describe(interval: Interval | None) -> str:
-    """Return an interval as people write it.
-
-    >>> describe(Interval(-0.01, -0.02, 0.0, 0.95))
-    '-0.01 (95% interval -0.02 to +0)'
-    """
-    if interval is None:
-        return "cannot be judged: all test rows fall into one cluster"
-    return (
-        f"{interval.estimate:+.4g} ({interval.confidence:.0%} interval "
-        f"{interval.low:+.4g} to {interval.high:+.4g})"
-    )
+def _in_words(interval: Interval | None) -> str:
+    return "cannot be judged: all test rows fall into one cluster" if interval is None else str(interval)

@@ -148,12 +148,21 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate with its two-sided confidence interval."""
+    """An estimate with its two-sided confidence interval.
+
+    >>> str(Interval(-0.01, -0.02, 0.005, 0.95))
+    '-0.01 (95% interval -0.02 to +0.005)'
+    """
 
     estimate: float
     low: float
     high: float
     confidence: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.estimate:+.4g} ({self.confidence:.0%} interval {self.low:+.4g} to {self.high:+.4g})"
+        )
 
 
 @dataclass(frozen=True, slots=True)

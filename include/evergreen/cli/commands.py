@@ -53,7 +53,11 @@ COMMANDS: tuple[Command, ...] = (
         "Find every error of every model file",
         "evergreen.cli.lint:lint",
         (
-            Arg(("paths",), "model files or folders (default: the models folder)", {"nargs": "*", "metavar": "PATH"}),
+            Arg(
+                ("paths",),
+                "model files or folders (default: the models folder)",
+                {"nargs": "*", "metavar": "PATH"},
+            ),
             _JSON,
         ),
     ),
@@ -74,7 +78,12 @@ COMMANDS: tuple[Command, ...] = (
             _JSON,
         ),
     ),
-    Command("history", "What was decided for a model, and why", "evergreen.cli.history:history", (_NAME, _JSON)),
+    Command(
+        "history",
+        "What was decided for a model, and why",
+        "evergreen.cli.history:history",
+        (_NAME, _JSON),
+    ),
     Command(
         "as-of",
         "Who was champion at a time, on what evidence",
@@ -95,7 +104,11 @@ COMMANDS: tuple[Command, ...] = (
         "schema",
         "Print the JSON Schema of model files",
         "evergreen.cli.schema:schema",
-        (Arg(("--write",), "write the schema and its reference page into a folder", {"metavar": "DIR"}),),
+        (
+            Arg(
+                ("--write",), "write the schema and its reference page into a folder", {"metavar": "DIR"}
+            ),
+        ),
     ),
     Command(
         "new",

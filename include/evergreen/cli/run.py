@@ -87,4 +87,3 @@ def _show(result: RunReport, as_json: bool) -> None:
 
 def _this_minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
-

@@ -55,14 +55,15 @@ def evaluate(workspace: Workspace, run_key: str) -> Comparison:
 def _compare(workspace: Workspace, run_key: str, retrain: Retrain, champion: Entry | None) -> Comparison:
     from evergreen import gate  # imports scipy, which a DAG file must not
     from evergreen.losses import row_losses
+    from evergreen.training.labels import labelled, labels_of
 
     spec = retrain.model.spec
     candidate = need(workspace, "candidate", run_key, Candidate)
     snapshot = need(workspace, "snapshot", run_key, Snapshot)
     rows = workspace.snapshots.read(snapshot, retrain.windows.test, spec.data.time_column)
-    rows = rows.filter(rows.column(spec.data.label.column).is_valid())
+    rows = labelled(rows, spec.data.label.column)
     serving = None if champion is None else from_json(Release, champion.body)
-    labels = _labels(rows, spec.data.label.column, spec.gate.task == "classification")
+    labels = labels_of(rows, spec.data.label.column, spec.gate.task)
 
     def losses(model: Candidate) -> np.ndarray:
         predictions = workspace.scorer.predict(model, rows)
@@ -84,13 +85,6 @@ def _compare(workspace: Workspace, run_key: str, retrain: Retrain, champion: Ent
         retrain.windows.as_of,
         None if serving is None else serving.as_of,
     )
-
-
-def _labels(rows: pa.Table, column: str, as_text: bool) -> np.ndarray:
-    import numpy as np
-
-    values = rows.column(column).to_pylist()
-    return np.array([str(v) for v in values]) if as_text else np.array(values, dtype=float)
 
 
 def _baseline(candidate: Candidate, rows: int) -> np.ndarray:

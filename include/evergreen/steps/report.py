@@ -81,7 +81,9 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
 
 def _kept(comparison: Comparison | None) -> str:
     champion = comparison.champion_version if comparison else None
-    return "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
+    return (
+        "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
+    )
 
 
 def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome:

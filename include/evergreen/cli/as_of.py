@@ -1,0 +1,50 @@
+"""`evergreen as-of`: who was champion at a time, on what evidence."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.output import say, say_json
+from evergreen.cli.usage import instant
+from evergreen.ledger.questions import ChampionThen
+from evergreen.ledger.questions import as_of as champion_at
+from evergreen.results import Comparison, Retrain, Snapshot, from_json, to_json
+from evergreen.settings import Settings
+from evergreen.wiring import open_ledger
+
+
+def as_of(arguments: Namespace) -> int:
+    """Print the champion then; 1 where there was none."""
+    when = instant(arguments.date, "DATE")
+    with open_ledger(Settings.from_environment()) as ledger:
+        found = champion_at(ledger, arguments.name, when, arguments.by)
+    if arguments.json:
+        say_json(None if found is None else to_json(found))
+    elif found is None:
+        say(f"{arguments.name} had no champion at {when:%Y-%m-%d %H:%M} UTC")
+    else:
+        for line in _lines(found):
+            say(line)
+    return FINDINGS if found is None else OK
+
+
+def _lines(found: ChampionThen) -> list[str]:
+    release = found.release
+    lines = [
+        f"{release.name} version {release.version.number}, trained as of {release.as_of:%Y-%m-%d %H:%M}",
+        f"  released  {found.entry.at:%Y-%m-%d %H:%M:%S} UTC on target {release.target}, "
+        f"ledger entry {found.entry.seq}",
+        f"  model     {release.version.model.digest}",
+        f"  trained   MLflow run {release.candidate.run_id}, {release.candidate.rows_trained:,} rows",
+    ]
+    if found.run_started is not None:
+        retrain = from_json(Retrain, found.run_started.body)
+        lines.append(f"  asked for {retrain.reason} (model file {retrain.model.digest[:12]})")
+    if found.snapshot is not None:
+        snapshot = from_json(Snapshot, found.snapshot.body)
+        lines.append(f"  data      snapshot {snapshot.digest[:12]} of {snapshot.window}")
+    if found.comparison is not None:
+        comparison = from_json(Comparison, found.comparison.body)
+        lines += [f"  evidence  {reason}" for reason in comparison.reasons]
+    return lines

@@ -1,0 +1,54 @@
+"""`evergreen history`: every run of a model, what it decided and why."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from rich.console import Console
+from rich.table import Table
+
+from evergreen.cli.commands import OK
+from evergreen.cli.output import say, say_json
+from evergreen.ledger.questions import PastRun
+from evergreen.ledger.questions import history as history_of
+from evergreen.redaction import redact
+from evergreen.results import to_json
+from evergreen.settings import Settings
+from evergreen.text import plain
+from evergreen.wiring import open_ledger
+
+
+def history(arguments: Namespace) -> int:
+    """Print the model's runs, oldest first."""
+    with open_ledger(Settings.from_environment()) as ledger:
+        runs = history_of(ledger, arguments.name)
+    if arguments.json:
+        say_json([to_json(run) for run in runs])
+    elif not runs:
+        say(f"the ledger knows no run of {arguments.name!r}")
+    else:
+        table = Table("as of", "champion", "challenger", "decision", "difference", "why", box=None)
+        for run in runs:
+            table.add_row(*map(redact, map(plain, _cells(run))))
+        Console().print(table)
+    return OK
+
+
+def _cells(run: PastRun) -> tuple[str, ...]:
+    difference = run.comparison.over_champion or run.comparison.over_baseline if run.comparison else None
+    if run.decision == "failed" and run.failure is not None:
+        why = f"{run.failure.step}: {run.failure.message}"
+    else:
+        why = "; ".join(run.comparison.reasons) if run.comparison else run.summary
+    return (
+        f"{run.as_of:%Y-%m-%d %H:%M}",
+        _version(run.champion_before),
+        _version(run.challenger),
+        run.decision,
+        "" if difference is None else str(difference),
+        why,
+    )
+
+
+def _version(number: int | None) -> str:
+    return "-" if number is None else f"v{number}"
