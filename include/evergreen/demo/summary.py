@@ -1,0 +1,126 @@
+"""What the demo's runs came to, read from the ledger, and whether ledger, MLflow and target agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from rich.console import Console
+from rich.table import Table
+
+from evergreen.connections import from_environment
+from evergreen.demo.airflow_api import DagRun
+from evergreen.results import Comparison, Interval, Release, RunReport, from_json
+from evergreen.settings import Settings
+from evergreen.steps.memory import last_entry, recall
+from evergreen.text import plain
+from evergreen.wiring import open_ledger, open_workspace
+from evergreen.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """One run as the ledger tells it. `seconds` lie between its first and its last entry."""
+
+    month: date
+    champion_before: int | None
+    challenger: int | None
+    over: str
+    difference: Interval | None
+    outcome: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """Which version is champion, asked in three places; None: there is none."""
+
+    model: str
+    ledger: int | None
+    registry: int | None
+    target: int | None
+
+    @property
+    def agree(self) -> bool:
+        """Whether all three name the same version."""
+        return self.ledger == self.registry == self.target
+
+
+def read_months(settings: Settings, model: str, runs: Mapping[tuple[str, date], DagRun]) -> list[Month]:
+    """Return what the ledger holds of a model's runs, by month."""
+    with open_workspace(settings, from_environment) as workspace:
+        return [
+            _month(workspace, month, f"{model}/{run.run_id}")
+            for (name, month), run in sorted(runs.items(), key=lambda item: item[0])
+            if name == model
+        ]
+
+
+def read_champion(settings: Settings, model: str) -> Champion:
+    """Ask ledger, registry and release target for the model's champion."""
+    with open_workspace(settings, from_environment) as workspace:
+        entry = workspace.ledger.last(model, "release")
+        serving = workspace.deployer.serving(model)
+        return Champion(
+            model,
+            from_json(Release, entry.body).version.number if entry else None,
+            workspace.registry.champion(model),
+            serving.version if serving else None,
+        )
+
+
+def audit(settings: Settings) -> str | None:
+    """Return what is wrong with the ledger's chain, or None where it verifies."""
+    with open_ledger(settings) as ledger:
+        result = ledger.verify()
+    return None if result.ok else f"entry {result.first_bad_seq}: {result.what}"
+
+
+def print_months(console: Console, model: str, months: Sequence[Month]) -> None:
+    """Print a model's months as a table."""
+    table = Table(title=f"{model}: champion against challenger, month by month")
+    for heading in ("Tested on", "Champion", "Challenger", "Difference in loss", "Decision", "Why"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("Seconds", justify="right")
+    for month in months:
+        table.add_row(
+            f"{month.month:%b %Y}",
+            _version(month.champion_before),
+            _version(month.challenger),
+            _difference(month),
+            month.outcome,
+            plain(month.reason),
+            f"{month.seconds:.0f}",
+        )
+    console.print(table)
+
+
+def _month(workspace: Workspace, month: date, run_key: str) -> Month:
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    finished = last_entry(workspace, "run_finished", run_key)
+    started = last_entry(workspace, "run_started", run_key)
+    report = from_json(RunReport, finished.body) if finished else None
+    over_champion = comparison.over_champion if comparison else None
+    return Month(
+        month=month,
+        champion_before=report.champion_before if report else None,
+        challenger=report.challenger if report else None,
+        over="champion" if over_champion else "base rate",
+        difference=over_champion or (comparison.over_baseline if comparison else None),
+        outcome=report.outcome if report else "unfinished",
+        reason=comparison.reasons[-1] if comparison and comparison.reasons else "",
+        seconds=(finished.at - started.at).total_seconds() if finished and started else 0.0,
+    )
+
+
+def _version(number: int | None) -> str:
+    return "-" if number is None else f"v{number}"
+
+
+def _difference(month: Month) -> str:
+    if month.difference is None:
+        return "-"
+    d = month.difference
+    return f"{d.estimate:+.4f} ({d.low:+.4f} to {d.high:+.4f}) over {month.over}"
