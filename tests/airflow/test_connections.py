@@ -58,7 +58,9 @@ def test_a_missing_connection_says_where_was_looked(monkeypatch):
         raise AirflowNotFoundException(connection_id)
 
     monkeypatch.setattr(BaseHook, "get_connection", nowhere)
-    with pytest.raises(BadConfiguration, match=r"AIRFLOW_CONN_NOWHERE .*airflow connections add nowhere"):
+    with pytest.raises(
+        BadConfiguration, match=r"AIRFLOW_CONN_NOWHERE .*airflow connections add nowhere"
+    ):
         from_airflow("nowhere")
 
 

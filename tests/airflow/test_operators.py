@@ -1,0 +1,319 @@
+"""What each end of a step becomes in Airflow: success, skip, failure for good, or another try."""
+
+import json
+import logging
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from evergreen import errors, results, steps
+from evergreen.redaction import hide
+from evergreen.spec import ModelSpec
+from evergreen.window import Window, windows_at
+from tests.airflow.conftest import model_text
+from tests.airflow.test_run_context import FakeDagRun, RunType
+from tests.fakes.ledger import FakeLedger
+
+RUN_KEY = "flight_delay/run 1"
+AS_OF = datetime(2013, 5, 1, tzinfo=UTC)
+
+
+def retrain(release: results.ReleaseWish = "auto") -> results.Retrain:
+    spec = ModelSpec.model_validate(yaml.safe_load(model_text("flight_delay")))
+    model = results.PinnedModel(spec, "SELECT 1", None, "models", "d" * 64)
+    data = spec.data
+    windows = windows_at(AS_OF, data.train_window, data.test_window, data.label.delay)
+    return results.Retrain(RUN_KEY, model, windows, "schedule", release, "code 1")
+
+
+INTERVAL = results.Interval(-0.01, -0.02, 0.001, 0.95)
+COMPARISON = results.Comparison(
+    promote=False,
+    reasons=("not proven better than version 3",),
+    metric="log_loss",
+    policy="superiority",
+    margin=0.0,
+    rows=100,
+    clusters=30,
+    challenger_loss=0.5,
+    champion_loss=0.49,
+    baseline_loss=0.6,
+    over_champion=INTERVAL,
+    over_baseline=INTERVAL,
+)
+VERSION = results.Version("flight_delay", 4, "c" * 64, results.ModelArtefact("runs:/1", "m" * 64, ()))
+FAILED_EXPECTATION = results.ExpectationOutcome(
+    "expect_column_values_to_not_be_null", {"column": "origin"}, "error", False, "12 nulls", 12, (), None
+)
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    return FakeLedger()
+
+
+@pytest.fixture
+def execute(monkeypatch, ledger):
+    """Run one operator as Airflow would, in a workspace that has only a ledger."""
+    from evergreen import wiring
+    from evergreen_airflow.factory import OPERATORS
+
+    @contextmanager
+    def opened(settings, connections):
+        yield SimpleNamespace(ledger=ledger, code_version="code 1")
+
+    monkeypatch.setattr(wiring, "open_workspace", opened)
+
+    def of(
+        task_id: str,
+        *,
+        try_number: int = 1,
+        states: dict[str, str] | None = None,
+        params: dict[str, Any] | None = None,
+        model_file: Path = Path("flight_delay.yaml"),
+        lease_waits: int = 0,
+    ) -> Any:
+        operator = OPERATORS[task_id](
+            task_id=task_id,
+            model="flight_delay",
+            model_file=model_file,
+            retries=3,
+            lease_waits=lease_waits,
+        )
+        ti = SimpleNamespace(
+            try_number=try_number, get_task_states=lambda dag_id, run_ids: {run_ids[0]: states or {}}
+        )
+        dag_run = FakeDagRun(RunType.MANUAL)
+        dag_run.dag_id = "flight_delay__retrain"
+        return operator.execute({"dag_run": dag_run, "ti": ti, "params": params or {}})
+
+    return of
+
+
+@pytest.fixture
+def step(monkeypatch):
+    """Let a step answer, or raise, what a test says."""
+
+    def of(name: str, answer: Any) -> None:
+        def stands_in(*args: Any, **kwargs: Any) -> Any:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(steps, name, stands_in)
+
+    return of
+
+
+def remember(ledger: FakeLedger, kind: str, result: Any) -> None:
+    lease = ledger.acquire("flight_delay", RUN_KEY)
+    ledger.append(kind, f"{kind}/{RUN_KEY}", results.to_json(result), lease)
+
+
+SNAPSHOT = results.Snapshot(
+    "/store/snapshots/1",
+    "a" * 64,
+    Window(AS_OF, AS_OF),
+    1000,
+    tuple(results.ColumnType(f"column_{i}", "int64") for i in range(50)),
+    (),
+)
+
+
+def test_a_finished_step_returns_its_result_shortened_for_people(execute, step):
+    step("ingest", SNAPSHOT)
+    told = execute("ingest")
+    assert told["rows"] == 1000
+    assert told["columns"][-1] == "… and 30 more"
+    json.dumps(told)
+
+
+def test_what_may_pass_is_tried_again_until_the_tries_are_used_up(execute, step):
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    step("ingest", errors.SourceUnavailable("no answer"))
+    for number in (1, 2, 3):
+        with pytest.raises(AirflowException, match="SourceUnavailable: no answer") as told:
+            execute("ingest", try_number=number)
+        assert not isinstance(told.value, AirflowFailException)
+    with pytest.raises(AirflowFailException, match="no answer"):
+        execute("ingest", try_number=4, lease_waits=40)
+
+
+def test_a_held_lease_is_waited_for_beyond_the_tries_of_the_model_file(execute, step, tmp_path):
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    step("ingest", errors.LeaseHeld("held by another run"))
+    with pytest.raises(AirflowException) as told:
+        execute("ingest", try_number=20, lease_waits=40)
+    assert not isinstance(told.value, AirflowFailException)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.DataUnusable("one class"),
+        errors.TrainingFailed("no such parameter"),
+        errors.LeaseLost("taken over"),
+        errors.BadConfiguration("no such connection"),
+    ],
+)
+def test_what_cannot_pass_is_not_tried_again(execute, step, error):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step("train", error)
+    with pytest.raises(AirflowFailException, match=type(error).__name__):
+        execute("train")
+
+
+def test_no_secret_reaches_a_message_a_log_or_an_xcom(execute, step, caplog):
+    from airflow.sdk.exceptions import AirflowException
+
+    hide("correct-horse-battery")
+    try:
+        raise RuntimeError("vendor said correct-horse-battery")
+    except RuntimeError as vendor:
+        ours = errors.SourceUnavailable("no answer from correct-horse-battery")
+        ours.__cause__ = vendor
+    told: list[str] = []
+    with caplog.at_level(logging.DEBUG):
+        for error in (ours, RuntimeError("postgresql://bob:s3cretpass@db/x correct-horse-battery")):
+            step("ingest", error)
+            with pytest.raises(AirflowException) as raised:
+                execute("ingest")
+            assert raised.value.__suppress_context__
+            told.append(str(raised.value))
+        step("ingest", results.Snapshot("correct-horse-battery", "a", Window(AS_OF, AS_OF), 1, (), ()))
+        told.append(json.dumps(execute("ingest")))
+    everything = "\n".join([*told, caplog.text])
+    assert "vendor said ***" in everything
+    assert "correct-horse-battery" not in everything
+    assert "s3cretpass" not in everything
+
+
+def test_accepted_data_lets_the_run_go_on(execute, step):
+    step("validate", results.ValidationReport(True, 1000, (), 0, None, None))
+    assert execute("validate")["passed"] is True
+
+
+def test_rejected_data_fails_for_good_and_lists_what_failed(execute, step):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    report = results.ValidationReport(False, 1000, (FAILED_EXPECTATION,), 12, "/q", "/store/report.html")
+    step("validate", report)
+    with pytest.raises(AirflowFailException) as told:
+        execute("validate")
+    for part in ("expect_column_values_to_not_be_null", "origin", "12 nulls", "/store/report.html"):
+        assert part in str(told.value)
+
+
+def test_a_kept_champion_skips_register_with_the_reasons(execute, step, ledger):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    remember(ledger, "comparison", COMPARISON)
+    step("register", None)
+    with pytest.raises(AirflowSkipException, match="kept: not proven better than version 3"):
+        execute("register")
+
+
+def test_a_release_that_was_not_wished_for_is_skipped_and_says_so(execute, step, ledger):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    remember(ledger, "run_started", retrain("never"))
+    step("release", None)
+    with pytest.raises(AirflowSkipException, match="nothing was released, as was asked"):
+        execute("release")
+
+
+def run_report(outcome: results.Outcome) -> results.RunReport:
+    return results.RunReport(
+        RUN_KEY, "flight_delay", AS_OF, outcome, 3, 4, f"it was {outcome}", ("why",)
+    )
+
+
+@pytest.mark.parametrize("outcome", ["promoted", "kept", "registered"])
+def test_a_run_that_decided_ends_well(execute, step, outcome):
+    step("report", run_report(outcome))
+    assert execute("report")["outcome"] == outcome
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "failed"])
+def test_a_run_that_came_to_nothing_fails_after_its_report(execute, step, outcome):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step("report", run_report(outcome))
+    with pytest.raises(AirflowFailException, match=f"it was {outcome}"):
+        execute("report")
+
+
+def test_report_is_told_which_tasks_failed_and_fails_with_them(execute, monkeypatch):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    told: list[str | None] = []
+
+    def report(workspace, run_key, failure):
+        told.append(failure)
+        return run_report("promoted")
+
+    monkeypatch.setattr(steps, "report", report)
+    states = {"ingest": "success", "release": "failed", "register": "skipped"}
+    with pytest.raises(AirflowFailException, match="it was promoted; failed task: release"):
+        execute("report", states=states)
+    assert told == ["failed task: release"]
+
+
+def test_the_first_task_pins_the_model_file_and_what_was_asked_for(execute, ledger, tmp_path):
+    path = tmp_path / "flight_delay.yaml"
+    path.write_text(model_text("flight_delay"))
+    told = execute(
+        "resolve_window",
+        model_file=path,
+        params={"as_of": "2013-05-01", "reason": "a test", "release": "never"},
+    )
+    (begun,) = ledger.bodies("run_started")
+    assert begun["windows"]["as_of"] == told["windows"]["as_of"] == "2013-05-01T00:00:00Z"
+    assert (begun["release"], begun["reason"]) == ("never", "asked for: a test")
+    assert begun["model"]["spec"]["name"] == "flight_delay"
+
+
+def test_a_broken_file_fails_a_run_that_has_not_begun_with_its_problems(execute, tmp_path):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    path = tmp_path / "flight_delay.yaml"
+    path.write_text(model_text("flight_delay", more="colour: red\n"))
+    with pytest.raises(AirflowFailException, match="colour"):
+        execute("resolve_window", model_file=path)
+
+
+def test_a_run_that_has_begun_goes_on_as_it_began_though_its_file_broke(execute, ledger, tmp_path):
+    path = tmp_path / "flight_delay.yaml"
+    path.write_text(model_text("flight_delay"))
+    first = execute("resolve_window", model_file=path)
+    path.write_text("name: [")
+    assert execute("resolve_window", model_file=path, try_number=2) == first
+    assert len(ledger.bodies("run_started")) == 1
+
+
+def test_a_bad_as_of_fails_for_good_and_begins_nothing(execute, ledger, tmp_path):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    path = tmp_path / "flight_delay.yaml"
+    path.write_text(model_text("flight_delay"))
+    with pytest.raises(AirflowFailException, match="param as_of"):
+        execute("resolve_window", model_file=path, params={"as_of": "last tuesday"})
+    assert ledger.rows == []
+
+
+def test_being_asked_to_stop_ends_the_process_at_once_and_lets_airflow_try_again():
+    from evergreen_airflow.factory import OPERATORS
+
+    for name, operator in OPERATORS.items():
+        task = operator(task_id=name, model="m", model_file=Path("m.yaml"), retries=0)
+        with pytest.raises(SystemExit) as ended:
+            task.on_kill()
+        assert ended.value.code == 143
