@@ -11,9 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 from typing import Any
 
-from evergreen.canonical import canonical
-from evergreen.errors import ChampionMoved, KeyConflict, LeaseHeld, LeaseLost, LedgerError
-from evergreen.ledger import KINDS
+from evergreen.errors import ChampionMoved, LeaseHeld, LeaseLost
 from evergreen.ledger.chain import (
     EMPTY,
     Audit,
@@ -24,6 +22,7 @@ from evergreen.ledger.chain import (
     instant_text,
     link,
 )
+from evergreen.ledger.content import Content
 from evergreen.ports import Entry, Lease
 
 
@@ -59,24 +58,19 @@ class FakeLedger:
         *,
         expected_release: int | EllipsisType | None = ...,
     ) -> Entry:
-        if kind not in KINDS:
-            raise LedgerError(f"unknown kind {kind!r}", allowed=", ".join(KINDS))
-        text = canonical(dict(body)).decode()
+        content = Content(kind, key, body, lease)
         with self._lock:
             stored = next((row for row in self.rows if row.key == key), None)
             if stored:
-                if (stored.model, stored.kind, stored.body) != (lease.model, kind, text):
-                    raise KeyConflict("the key stands with another body", where=key)
-                return entry_of(stored)
+                return entry_of(content.agreeing(stored))
             self._check(lease)
             newest = self.last(lease.model, "release")
             if expected_release is not ... and (newest and newest.seq) != expected_release:
                 raise ChampionMoved(
                     "the champion changed", got=newest and newest.seq, allowed=str(expected_release)
                 )
-            row = link(
-                self.head, at=instant_text(self.now()), model=lease.model, kind=kind, key=key, body=text
-            )
+            at = instant_text(self.now())
+            row = link(self.head, at=at, model=lease.model, kind=kind, key=key, body=content.body)
             self.rows.append(row)
             return entry_of(row)
 

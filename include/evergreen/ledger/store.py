@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -12,18 +11,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
-from evergreen.canonical import canonical
-from evergreen.errors import ChainBroken, ChampionMoved, KeyConflict, LedgerError, bounded
+from evergreen.errors import ChainBroken, ChampionMoved
 from evergreen.failpoints import failpoint
-from evergreen.ledger import KINDS, chain
+from evergreen.ledger import chain
 from evergreen.ledger import lease as leases
 from evergreen.ledger.chain import Audit, Head, Row
+from evergreen.ledger.content import Content
 from evergreen.ledger.engine import Database
 from evergreen.ledger.schema import entries as entries_table
 from evergreen.ledger.schema import head as head_table
 from evergreen.ports import Entry, Lease
 
-LONGEST_KEY_BYTES = 2000
 _PAGE = 100
 
 _columns = entries_table.c
@@ -60,7 +58,7 @@ class SqlLedger:
 
         An entry that already stands is returned whatever became of the lease: nothing is written.
         """
-        content = _Content(kind, key, body, lease)
+        content = Content(kind, key, body, lease)
         row = self._database.retried(lambda: self._append(content, expected_release))
         return chain.entry_of(row)
 
@@ -123,7 +121,7 @@ class SqlLedger:
         """Close every connection."""
         self._database.close()
 
-    def _append(self, content: _Content, expected_release: int | EllipsisType | None) -> Row:
+    def _append(self, content: Content, expected_release: int | EllipsisType | None) -> Row:
         with self._database.writing() as (connection, head):
             stored = connection.execute(
                 select(entries_table).where(_columns.key == content.key)
@@ -164,53 +162,7 @@ class SqlLedger:
         return chain.entry_of(rows[0]) if rows else None
 
 
-class _Content:
-    """What a caller wants appended, checked before the database is touched."""
-
-    def __init__(self, kind: str, key: str, body: Mapping[str, Any], lease: Lease) -> None:
-        if kind not in KINDS:
-            raise LedgerError(
-                "unknown kind of entry", where=bounded(key), got=kind, allowed=", ".join(KINDS)
-            )
-        if not key or not key.isprintable() or len(key.encode()) > LONGEST_KEY_BYTES:
-            raise LedgerError(
-                "not an idempotency key",
-                got=key,
-                allowed=f"1 to {LONGEST_KEY_BYTES} bytes of printable text",
-            )
-        try:
-            self.body = canonical(dict(body)).decode()
-        except ValueError as exc:
-            raise LedgerError(
-                "the entry's body is not JSON",
-                where=key,
-                got=str(exc),
-                fix="leave NaN and infinities out",
-            ) from exc
-        self.kind = kind
-        self.key = key
-        self.lease = lease
-
-    def agreeing(self, stored: Row) -> Row:
-        """Return the stored row where it says the same.
-
-        Raises:
-            KeyConflict: it says something else.
-        """
-        ours = {"kind": self.kind, "model": self.lease.model, "body": json.loads(self.body)}
-        theirs = {"kind": stored.kind, "model": stored.model, "body": chain.entry_of(stored).body}
-        if ours == theirs and self.body == stored.body:
-            return stored
-        paths = sorted(_differences("", ours, theirs))
-        raise KeyConflict(
-            "the ledger holds another entry under this key",
-            where=self.key,
-            got=f"different {', '.join(paths)}",
-            fix=f"entry {stored.seq} stands; what was computed now is not what was computed then",
-        )
-
-
-def _check_release(connection: Connection, content: _Content, expected: int | None) -> None:
+def _check_release(connection: Connection, content: Content, expected: int | None) -> None:
     newest = connection.execute(
         _where(content.lease.model, "release", None).order_by(_columns.seq.desc()).limit(1)
     ).one_or_none()
@@ -249,13 +201,3 @@ def _where(model: str | None, kind: str | None, before: datetime | None) -> Sele
     if before is not None:
         asked_for = asked_for.where(_columns["at"] < chain.instant_text(before))
     return asked_for
-
-
-def _differences(path: str, ours: Any, theirs: Any) -> Iterator[str]:
-    """Yield the paths at which two JSON values differ."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        for name in ours.keys() | theirs.keys():
-            inner = f"{path}.{name}" if path else str(name)
-            yield from _differences(inner, ours.get(name), theirs.get(name))
-    elif ours != theirs or type(ours) is not type(theirs):
-        yield path
