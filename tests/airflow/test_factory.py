@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def dag():
 def test_a_model_gives_eight_tasks_in_the_order_of_the_steps(dag):
     assert dag.dag_id == "flight_delay__retrain"
     assert [task.task_id for task in dag.topological_sort()] == list(STEPS)
-    for before, after in zip(STEPS, STEPS[1:], strict=False):
+    for before, after in pairwise(STEPS):
         assert dag.get_task(before).downstream_task_ids == {after}
 
 

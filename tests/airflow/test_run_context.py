@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,7 @@ from evergreen.errors import BadConfiguration
 from evergreen.redaction import hide
 
 
-class RunType(str, Enum):
+class RunType(StrEnum):
     SCHEDULED = "scheduled"
     BACKFILL = "backfill"
     MANUAL = "manual"
