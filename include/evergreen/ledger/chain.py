@@ -127,7 +127,7 @@ def audit(rows: Iterable[Row], head: Head) -> Audit:
     for row in rows:
         broken = _break_at(row, seen, head)
         if broken:
-            return Audit(False, min(seen.seq, broken[0] - 1), seen.hash, *broken)
+            return Audit(False, max(min(seen.seq, broken[0] - 1), 0), seen.hash, *broken)
         seen = Head(row.seq, row.hash)
     if seen.seq < head.seq:
         return Audit(False, seen.seq, seen.hash, seen.seq + 1, _missing(seen.seq + 1, head.seq))
@@ -144,10 +144,10 @@ def _break_at(row: Row, seen: Head, head: Head) -> tuple[int, str] | None:
         return row.seq, f"inserted: an entry stands at {row.seq}, before the first"
     if row.seq > expected:
         return expected, _missing(expected, row.seq - 1)
-    if row.seq > head.seq:
-        return row.seq, f"inserted: entry {row.seq} stands behind the stored head, {head.seq}"
     if _hash_at(row, row.seq, row.previous_hash) != row.hash:
         return _altered(row, seen, head)
+    if row.seq > head.seq:
+        return row.seq, f"inserted: entry {row.seq} stands behind the stored head, {head.seq}"
     if row.previous_hash != seen.hash:
         if seen.seq == 0:
             return row.seq, "replaced: the first entry is not chained to the beginning"

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, select, te
 from sqlalchemy.engine import URL, make_url
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
-from evergreen.errors import BadConfiguration, LedgerError, LedgerUnavailable, bounded
+from evergreen.errors import BadConfiguration, ChainBroken, LedgerError, LedgerUnavailable, bounded
 from evergreen.failpoints import failpoint
 from evergreen.ledger import migrations
 from evergreen.ledger.chain import Head
@@ -86,7 +86,13 @@ class Database:
         Writers follow one another: SQLite locks the file, PostgreSQL the row of the head.
         """
         with self._transaction(begin="IMMEDIATE") as connection:
-            found = connection.execute(select(head_table).with_for_update()).one()
+            found = connection.execute(select(head_table).with_for_update()).one_or_none()
+            if found is None:
+                raise ChainBroken(
+                    "the row of the head is missing",
+                    where=self.where,
+                    fix="nothing was written; restore the ledger from a backup",
+                )
             yield connection, Head(found.seq, found.hash)
 
     def now(self, connection: Connection) -> str:
