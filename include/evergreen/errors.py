@@ -8,6 +8,7 @@
     ├── TrainingFailed       the estimator refused its parameters or its data
     ├── ArtefactDamaged      bytes on disk are not the bytes the ledger recorded
     ├── ModelRefused         a model artefact may not be loaded: unknown digest, flavour or type
+    ├── ScoringInterrupted   the process that runs a model was killed or took too long    (retryable)
     ├── StoreUnavailable     a snapshot store, registry or target did not take a write    (retryable)
     └── LedgerError
         ├── LedgerUnavailable  the ledger's database did not answer                       (retryable)
@@ -130,6 +131,12 @@ class ArtefactDamaged(EvergreenError):
 
 class ModelRefused(EvergreenError):
     """A model artefact is not one Evergreen may load."""
+
+
+class ScoringInterrupted(EvergreenError):
+    """The process that runs a model was killed from outside or took too long."""
+
+    retryable = True
 
 
 class StoreUnavailable(EvergreenError):

@@ -116,6 +116,7 @@ class Scorer(Protocol):
             ArtefactDamaged: the files are not those of the digest.
             ModelRefused: a flavour or type that is not allowed.
             DataUnusable: the rows lack a feature, or give non-finite predictions.
+            ScoringInterrupted: the process that runs the model was killed or took too long.
         """
         ...
 

@@ -42,7 +42,8 @@ def measure(
         if classes
         else np.full(len(labels), baseline[0], dtype=float)
     )
-    metrics, warnings = {}, []
+    metrics: dict[str, float] = {}
+    warnings = []
     for name in sorted(names):
         metrics[name] = float(row_losses(name, labels, predictions, classes).mean())
         metrics[f"baseline_{name}"] = float(row_losses(name, labels, constant, classes).mean())

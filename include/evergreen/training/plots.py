@@ -84,7 +84,8 @@ def _picture(draw: Any, *args: Any) -> bytes:
     with warnings.catch_warnings():
         # A class name may hold characters that the bundled font lacks; boxes are shown for them.
         warnings.filterwarnings("ignore", message="Glyph ")
-        FigureCanvasAgg(figure).print_png(content)
+        FigureCanvasAgg(figure)
+        figure.savefig(content, format="png")
     return content.getvalue()
 
 

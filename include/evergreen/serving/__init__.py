@@ -1,0 +1,1 @@
+"""Trained models as files: fetched, verified, loaded and run."""
