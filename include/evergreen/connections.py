@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -28,6 +28,17 @@ DIALECTS: Mapping[str, str] = {
     "mssql": "mssql+pymssql",
 }
 
+URL_EXTRAS: Mapping[str, frozenset[str]] = {
+    "postgresql+psycopg": frozenset(
+        {"sslmode", "sslrootcert", "sslcert", "sslkey", "connect_timeout", "options", "application_name"}
+    ),
+    "mysql+pymysql": frozenset({"charset", "ssl_ca", "ssl_cert", "ssl_key"}),
+    "snowflake": frozenset({"warehouse", "role"}),
+}
+"""Entries of a connection's extra that its URL carries on; others mean something to Airflow only."""
+
+_SECRET_WORDS = ("auth", "credential", "key", "passphrase", "passw", "private", "sas", "secret", "token")
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Connection:
@@ -43,9 +54,10 @@ class Connection:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for secret in (self.password, *self.extra.values()):
-            if isinstance(secret, str):
-                hide(secret)
+        if self.password:
+            hide(self.password)
+        for secret in _secrets(self.extra, within_secret=False):
+            hide(secret)
 
     def sqlalchemy_url(self) -> URL:
         """Return the database URL.
@@ -64,10 +76,85 @@ class Connection:
             )
         if dialect == "sqlite":
             return URL.create("sqlite", database=self.host or self.schema)
-        return URL.create(dialect, self.login, self.password, self.host, self.port, self.schema)
+        query = {
+            name: str(value)
+            for name, value in self.extra.items()
+            if name in URL_EXTRAS.get(dialect, ()) and value is not None
+        }
+        return URL.create(
+            dialect, self.login, self.password, self.host, self.port, self.schema, query=query
+        )
+
+    def storage_options(self) -> dict[str, Any]:
+        """Return what fsspec needs to open the object storage that this connection is to.
+
+        Raises:
+            BadConfiguration: a connection type that is no object storage known here.
+        """
+        options = _STORAGE.get(self.conn_type)
+        if options is None:
+            raise BadConfiguration(
+                "the connection is not to object storage known here",
+                where=f"connection {self.id!r}",
+                got=self.conn_type,
+                allowed=", ".join(sorted(_STORAGE)),
+                fix="change the connection's type",
+            )
+        return {name: value for name, value in options(self).items() if value is not None}
 
 
 Connections = Callable[[str], Connection]
+
+
+def _secrets(value: object, *, within_secret: bool) -> Iterator[str]:
+    """Yield the texts that stand, at any depth, under a name that sounds like a secret."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            sounds = any(word in str(name).lower() for word in _SECRET_WORDS)
+            yield from _secrets(inner, within_secret=within_secret or sounds)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(inner, within_secret=within_secret)
+    elif within_secret and isinstance(value, str):
+        yield value
+
+
+def _s3(connection: Connection) -> dict[str, Any]:
+    extra = connection.extra
+    service = extra.get("service_config") or {}
+    return {
+        "key": connection.login or extra.get("aws_access_key_id"),
+        "secret": connection.password or extra.get("aws_secret_access_key"),
+        "token": extra.get("aws_session_token"),
+        "endpoint_url": service.get("s3", {}).get("endpoint_url") or extra.get("endpoint_url"),
+        "client_kwargs": {"region_name": extra["region_name"]} if extra.get("region_name") else None,
+    }
+
+
+def _gcs(connection: Connection) -> dict[str, Any]:
+    extra = connection.extra
+    keys = extra.get("keyfile_dict")
+    token = json.loads(keys) if isinstance(keys, str) else keys or extra.get("key_path")
+    return {"token": token, "project": extra.get("project")}
+
+
+def _azure(connection: Connection) -> dict[str, Any]:
+    extra = connection.extra
+    return {
+        "account_name": connection.login,
+        "account_key": connection.password,
+        "sas_token": extra.get("sas_token"),
+        "connection_string": extra.get("connection_string"),
+    }
+
+
+_STORAGE: Mapping[str, Callable[[Connection], dict[str, Any]]] = {
+    "aws": _s3,
+    "s3": _s3,
+    "google_cloud_platform": _gcs,
+    "wasb": _azure,
+    "adls": _azure,
+}
 
 
 def from_environment(connection_id: str, environ: Mapping[str, str] | None = None) -> Connection:
@@ -88,13 +175,13 @@ def from_environment(connection_id: str, environ: Mapping[str, str] | None = Non
         )
     try:
         return _parse(connection_id, text)
-    except (ValueError, TypeError, AttributeError) as exc:
+    except (ValueError, TypeError, AttributeError):
         hide(text)
         raise BadConfiguration(
             f"{variable} is neither a connection URI nor connection JSON",
             where=f"connection {connection_id!r}",
-            fix="write TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA",
-        ) from exc
+            fix="write TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA, each part URL-encoded",
+        ) from None  # the cause quotes parts of the text, which may be a secret
 
 
 def _parse(connection_id: str, text: str) -> Connection:
@@ -110,6 +197,7 @@ def _parse(connection_id: str, text: str) -> Connection:
     if not parts.scheme:
         raise ValueError("no scheme")
     path = unquote(parts.path)
+    extra = dict(parse_qsl(parts.query))
     return Connection(
         connection_id,
         conn_type=parts.scheme.replace("-", "_"),
@@ -118,5 +206,5 @@ def _parse(connection_id: str, text: str) -> Connection:
         password=unquote(parts.password) if parts.password else None,
         port=parts.port,
         schema=path[1:] or None if parts.scheme != "sqlite" else path.removeprefix("/") or None,
-        extra=dict(parse_qsl(parts.query)),
+        extra=json.loads(extra["__extra__"]) if "__extra__" in extra else extra,
     )

@@ -110,6 +110,11 @@ class FilesSource(_Section):
     format: Literal["csv", "parquet"] = Field(
         description="How the files are written.", examples=["parquet"]
     )
+    text: list[Column] = Field(
+        default=[],
+        description="CSV columns that are text whatever their values look like, such as codes.",
+        examples=[["postcode"]],
+    )
     connection: ConnectionId | None = Field(
         None, description="Airflow connection id for object storage.", examples=["aws_default"]
     )
