@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.artefacts import write_atomically
-from evergreen.errors import BadConfiguration, StoreUnavailable
+from evergreen.errors import StoreUnavailable, bounded
 from evergreen.paths import contained
+from evergreen.storage import local_path, open_remote, storage_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,31 +91,21 @@ class Folder:
         """Write a file whole or not at all and return its URI. Safe to repeat.
 
         Raises:
-            BadConfiguration: the store's URI has no file system installed here.
+            BadConfiguration: the store's URI is of no kind known or installed here.
             StoreUnavailable: the store did not take the write; an earlier file stands.
         """
-        import fsspec
-        from fsspec.implementations.local import LocalFileSystem
-
         relative = f"{self.relative}/{name}"
         uri = f"{self.store_uri.rstrip('/')}/{relative}"
+        root = local_path(self.store_uri)
         try:
-            system, root = fsspec.core.url_to_fs(self.store_uri, **self.storage_options)
-        except (ImportError, ValueError) as exc:
-            raise BadConfiguration(
-                "the store's URI cannot be used",
-                where="EVERGREEN_STORE",
-                got=self.store_uri,
-                fix=f"install what it needs or name another store: {exc}",
-            ) from exc
-        try:
-            if isinstance(system, LocalFileSystem):
-                write_atomically(contained(Path(root), relative), content)
+            if root is not None:
+                write_atomically(contained(root, relative), content)
             else:
-                system.pipe_file(f"{root.rstrip('/')}/{relative}", content)
-        except Exception as exc:  # each object store raises its own client's errors
+                system, path = open_remote(uri, self.storage_options, "EVERGREEN_STORE")
+                system.pipe_file(path, content)  # one PUT: an object is there whole or not at all
+        except storage_errors() as exc:
             raise StoreUnavailable(
-                f"a file of the quarantine could not be written: {type(exc).__name__}: {exc}",
+                f"a file of the quarantine could not be written: {bounded(str(exc))}",
                 where=uri,
                 fix="free space or restore access; the task may then be retried",
             ) from exc

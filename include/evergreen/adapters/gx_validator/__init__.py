@@ -6,6 +6,7 @@ check; here both are errors, so that a typing mistake is never a verdict about t
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from evergreen.validation_page import MOST_EXAMPLES, Example, Finding, Page, ren
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+_LONGEST_ARGUMENTS = 200
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +106,10 @@ class GxValidator:
 def _framed(rows: pa.Table, model: str) -> pd.DataFrame:
     import pyarrow as pa
 
+    names = rows.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataUnusable("the data has columns of one name", where=model, got=", ".join(twice))
     try:
         return to_frame(rows)
     except pa.ArrowException as exc:
@@ -157,7 +164,8 @@ def _faults(findings: Sequence[Finding], results: Sequence[Any]) -> list[Fault]:
         outcome = finding.outcome
         positions = result.result.get("unexpected_index_list")
         if positions and not outcome.passed:
-            reason = f"{outcome.severity}: {outcome.expectation} {outcome.arguments}"
-            reason += f" ({outcome.why})" if outcome.why else ""
+            arguments = bounded(json.dumps(outcome.arguments, ensure_ascii=False), _LONGEST_ARGUMENTS)
+            reason = f"{outcome.severity}: {outcome.expectation} {arguments}"
+            reason += f": {outcome.why}" if outcome.why else ""
             faults.append(Fault(reason, np.asarray(positions, dtype=np.int64)))
     return faults
