@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from evergreen.canonical import digest_of
 from evergreen.errors import ArtefactDamaged
@@ -51,6 +52,27 @@ def verify(folder: Path, artefacts: Iterable[Artefact]) -> None:
             )
 
 
+def verify_file(file: IO[bytes], artefact: Artefact, where: str) -> None:
+    """Check that an open file is the artefact, and leave it at its beginning.
+
+    Reading on from the same open file reads what was verified, even if another takes its name.
+
+    Raises:
+        ArtefactDamaged: its size or its bytes differ from what was recorded.
+    """
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    found = Artefact(artefact.name, sha256, file.tell())
+    if found != artefact:
+        raise ArtefactDamaged(
+            f"altered file {artefact.name!r}: it is not what the ledger recorded",
+            where=where,
+            got=str(found),
+            allowed=str(artefact),
+            fix="restore the file from a backup, or retrain",
+        )
+    file.seek(0)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part of it.
 
@@ -58,15 +80,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         OSError: the disk is full or the folder cannot be written; the old content stands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

@@ -33,9 +33,10 @@ class DataSource(Protocol):
     """Reads rows of a window."""
 
     def read(self, window: Window) -> Iterator[pa.RecordBatch]:
-        """Yield the window's rows in bounded batches, all of one schema.
+        """Yield the window's rows in bounded batches of the types of `column_types`.
 
-        The time column comes as UTC timestamps. Rows outside the window never appear.
+        All have the same columns; a column's type may widen on the way (null to any, int64 to
+        float64). The time column comes as UTC timestamps. Rows outside the window never appear.
 
         Raises:
             DataUnusable: a missing table, column or file, mixed types, unreadable times.
