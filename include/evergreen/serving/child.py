@@ -54,7 +54,7 @@ def _score(folder: Path) -> None:
     import numpy as np
     import pyarrow as pa
     import sklearn.ensemble  # noqa: F401 - before the doors close: importing may start helpers
-    from joblib import parallel_config
+    from joblib import parallel_config  # type: ignore[import-untyped]
 
     from evergreen.results import ColumnType
     from evergreen.serving.model_files import load

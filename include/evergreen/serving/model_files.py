@@ -87,7 +87,7 @@ def fetch(model: ModelArtefact, tracking_uri: str, into: Path) -> Path:
 
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     with answering(tracking_uri):
-        store = get_artifact_repository(model.uri, tracking_uri=tracking_uri)
+        store: Any = get_artifact_repository(model.uri, tracking_uri=tracking_uri)
         _compare_listing(dict(_listing(store, model.artefacts)), model)
         for artefact in model.artefacts:
             _inside(into, artefact.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
 
 @contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow and of what lies behind it into ours.
+    """Turn the errors of MLflow and of what lies behind it into ours; its warnings to developers are dropped.
 
     Raises:
         BadConfiguration: MLflow understood the call and refuses it for good.
@@ -66,7 +67,9 @@ def answering(uri: str) -> Iterator[None]:
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except EvergreenError:
         raise
     except (OSError, SQLAlchemyError) as exc:

@@ -1,1 +1,1 @@
-"""What training gives: estimators by name, columns made ready for them, metrics and plots. No MLflow."""
+"""Training: estimators by name, columns made ready for them, metrics, plots, and the run's log."""
