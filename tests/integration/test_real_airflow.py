@@ -1,0 +1,366 @@
+"""Runs in a real Airflow with its real scheduler: one start, several models, judged in the ledger.
+
+The data ends now, so that a run of the schedule finds rows; every run is started before the first is
+waited for.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dateutil.relativedelta import relativedelta
+
+from evergreen.demo.airflow_api import FINISHED, AirflowApi
+from evergreen.demo.airflow_home import RunningAirflow, start_airflow
+from evergreen.errors import BadConfiguration
+from evergreen.ledger import open_ledger
+from evergreen.steps import STEPS
+
+pytestmark = [pytest.mark.real_airflow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 420
+NOW = datetime.now(UTC)
+THIS_MONTH = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+MODEL = """\
+schema_version: 1
+name: {name}
+description: Is it late?
+owner: ops@example.com
+schedule: {schedule}
+start: 2020-01-01
+data:
+  source:
+    type: sql
+    connection: warehouse
+    query: SELECT * FROM arrivals WHERE at >= :start AND at < :end
+  time_column: at
+  key: id
+  label: {{column: late, delay: 1 day}}
+  train_window: 2 months
+  test_window: 1 month
+  min_rows: 100
+train:
+  estimator: sklearn.linear_model.LogisticRegression
+gate:
+  metric: log_loss
+  margin: {margin}
+{more}"""
+
+
+def model_text(name: str, schedule: str = "null", margin: float = 0.01, more: str = "") -> str:
+    return MODEL.format(name=name, schedule=schedule, margin=margin, more=more)
+
+
+def write_warehouse(path: Path) -> None:
+    """Write 20 arrivals a day of the last 200 days; `late` follows from `wind`."""
+    random = np.random.default_rng(7)
+    rows = 200 * 20
+    begin = NOW - timedelta(days=200)
+    wind = random.normal(size=rows)
+    late = random.random(rows) < 1 / (1 + np.exp(-2 * wind))
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "CREATE TABLE arrivals (id INTEGER, at TEXT, wind REAL, origin TEXT, late INTEGER)"
+        )
+        database.executemany(
+            "INSERT INTO arrivals VALUES (?, ?, ?, ?, ?)",
+            (
+                (
+                    number,
+                    (begin + timedelta(minutes=72 * number)).strftime("%Y-%m-%d %H:%M:%S"),
+                    float(wind[number]),
+                    ("EWR", "JFK", "LGA")[number % 3],
+                    int(late[number]),
+                )
+                for number in range(rows)
+            ),
+        )
+    database.close()
+
+
+class Api(AirflowApi):
+    """What these tests ask beyond the demo."""
+
+    def trigger(self, dag_id: str, **conf: Any) -> str:
+        body = {"logical_date": None, "conf": conf}
+        run = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        return str(run["dag_run_id"])
+
+    def emit(self, uri: str, **extra: Any) -> None:
+        assets = self._send("GET", "/api/v2/assets", params={"uri_pattern": uri})["assets"]
+        self._send("POST", "/api/v2/assets/events", json={"asset_id": assets[0]["id"], "extra": extra})
+
+    def details(self, dag_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._send("GET", f"/api/v2/dags/{dag_id}/details")
+        return found
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+        return found
+
+    def run_of_type(self, dag_id: str, run_type: str) -> str | None:
+        runs = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"limit": 50})["dag_runs"]
+        return next((run["dag_run_id"] for run in runs if run["run_type"] == run_type), None)
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return {task["task_id"]: task["state"] for task in self._send("GET", path)["task_instances"]}
+
+    def tries(self, dag_id: str, run_id: str, task_id: str) -> int:
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        return int(self._send("GET", path)["try_number"])
+
+    def told(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return the log of a task's last try."""
+        base = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        number = self.tries(dag_id, run_id, task_id)
+        return str(self._send("GET", f"{base}/logs/{number}", params={"full_content": True}))
+
+
+@dataclass
+class World:
+    """A running Airflow, its models and its ledger."""
+
+    airflow: RunningAirflow
+    api: Api
+    models: Path
+    home: Path
+
+    def until(self, what: str, found: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            self.airflow.check()
+            value = found()
+            if value:
+                return value
+            time.sleep(0.5)
+        pytest.fail(f"{what}: not within {PATIENCE_SECONDS} s; imports: {self.api.import_errors()}")
+
+    def finished(self, dag_id: str, run_id: str) -> str:
+        """Wait for a run's end and return its state."""
+
+        def state() -> str | None:
+            found = self.api.run(dag_id, run_id)["state"]
+            return found if found in FINISHED else None
+
+        return str(self.until(f"{dag_id} {run_id} ends", state))
+
+    def entries(self, run_key: str) -> dict[str, Any]:
+        """Return the newest body of each kind that a run left in the ledger."""
+        ledger = open_ledger(f"sqlite:///{self.home / 'ledger.db'}", 600)
+        try:
+            return {
+                entry.kind: entry.body
+                for entry in ledger.entries(model=run_key.partition("/")[0])
+                if entry.key.partition("/")[2].startswith(run_key)
+            }
+        finally:
+            ledger.close()
+
+
+@dataclass
+class Started:
+    """The runs that were started, by run id."""
+
+    backfilled: str = ""
+    scheduled: str = ""
+    asked: str = ""
+    woken: str = ""
+    rejected: str = ""
+    ahead: str = ""
+    changing: str = ""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    root = tmp_path_factory.mktemp("airflow")
+    models = root / "dags" / "models"
+    models.mkdir(parents=True)
+    shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
+    write_warehouse(root / "warehouse.db")
+    (models / "timed.yaml").write_text(model_text("timed", schedule='"@monthly"'))
+    (models / "asked.yaml").write_text(model_text("asked"))
+    (models / "changing.yaml").write_text(model_text("changing"))
+    (models / "broken.yaml").write_text(model_text("broken", more="colour: red\n"))
+    suite = models / "suites"
+    suite.mkdir()
+    (suite / "picky.yaml").write_text(
+        "expectations:\n"
+        "  - type: expect_column_values_to_be_in_set\n"
+        "    kwargs: {column: origin, value_set: [EWR, JFK]}\n"
+    )
+    (models / "picky.yaml").write_text(model_text("picky", more="expectations: suites/picky.yaml\n"))
+    airflow = start_airflow(
+        root / "airflow",
+        root / "dags",
+        port=18080,
+        extra_env={
+            "EVERGREEN_HOME": str(root / "evergreen"),
+            "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
+        },
+    )
+    try:
+        with Api(airflow) as api:
+            api.wait_for_dags(
+                [f"{name}__retrain" for name in ("timed", "asked", "changing", "picky")]
+                + ["broken__invalid_spec"]
+            )
+            yield World(airflow, api, models, root / "evergreen")
+    finally:
+        airflow.stop()
+    assert airflow.processes() == []
+
+
+@pytest.fixture(scope="module")
+def runs(world: World) -> Started:
+    """Start every run; only what must wait for another run is started later."""
+    started = Started()
+    for name in ("changing", "picky", "asked", "timed"):
+        world.api.unpause(f"{name}__retrain")
+    started.changing = world.api.trigger("changing__retrain")
+    started.rejected = world.api.trigger("picky__retrain", reason="a rejected try")
+    started.ahead = world.api.trigger(
+        "picky__retrain", as_of=(NOW + timedelta(days=400)).isoformat(timespec="seconds")
+    )
+    started.asked = world.api.trigger(
+        "asked__retrain",
+        as_of=THIS_MONTH.isoformat(),
+        reason="a first look",
+        release="never",
+    )
+    return started
+
+
+def test_a_broken_file_is_shown_beside_the_models_that_run(world):
+    details = world.api.details("broken__invalid_spec")
+    assert "colour" in details["doc_md"]
+    assert {tag["name"] for tag in details["tags"]} == {"evergreen", "invalid"}
+    assert world.api.import_errors() == []
+
+
+def test_an_as_of_that_is_no_date_is_refused_at_the_door(world, runs):
+    with pytest.raises(BadConfiguration, match=r"400 .*as_of"):
+        world.api.trigger("asked__retrain", as_of="last tuesday")
+
+
+def test_a_run_goes_on_as_it_began_though_its_file_changes_and_breaks(world, runs):
+    dag_id, path = "changing__retrain", world.models / "changing.yaml"
+
+    def ended(task_id: str) -> bool:
+        return world.api.states(dag_id, runs.changing)[task_id] == "success"
+
+    world.until("resolve_window ends", lambda: ended("resolve_window"))
+    path.write_text(model_text("changing", margin=0.5))
+    world.until("ingest ends", lambda: ended("ingest"))
+    path.write_text("name: [")
+    # About a minute after its file broke, Airflow holds a DAG's runs back until the file is mended.
+    world.until(
+        "the run ends or waits",
+        lambda: (
+            world.api.run(dag_id, runs.changing)["state"] in FINISHED
+            or world.api.details(dag_id)["is_stale"]
+        ),
+    )
+    path.write_text(model_text("changing", margin=0.5))
+    assert world.finished(dag_id, runs.changing) == "success"
+    entries = world.entries(f"changing/{runs.changing}")
+    assert entries["run_started"]["model"]["spec"]["gate"]["margin"] == 0.01
+    assert entries["comparison"]["margin"] == 0.01
+
+
+def test_a_run_of_the_schedule_releases_the_first_champion(world, runs):
+    dag_id = "timed__retrain"
+    runs.scheduled = world.until("the schedule runs", lambda: world.api.run_of_type(dag_id, "scheduled"))
+    assert world.finished(dag_id, runs.scheduled) == "success"
+    assert set(world.api.states(dag_id, runs.scheduled).values()) == {"success"}
+    entries = world.entries(f"timed/{runs.scheduled}")
+    as_of = datetime.fromisoformat(entries["run_started"]["windows"]["as_of"])
+    assert as_of == THIS_MONTH
+    assert entries["run_started"]["reason"] == "schedule"
+    assert entries["run_finished"]["outcome"] == "promoted"
+
+
+def test_a_backfill_fills_history_and_never_replaces_newer_data(world, runs):
+    dag_id = "timed__retrain"
+    assert world.finished(dag_id, runs.scheduled) == "success"
+    month = (THIS_MONTH - relativedelta(months=2)).date()
+    world.api.backfill(dag_id, month, month)
+    run_id = world.until("the backfill runs", lambda: world.api.run_of_type(dag_id, "backfill"))
+    assert world.finished(dag_id, run_id) == "success"
+    states = world.api.states(dag_id, run_id)
+    assert (states["register"], states["release"], states["report"]) == ("skipped", "skipped", "success")
+    entries = world.entries(f"timed/{run_id}")
+    as_of = datetime.fromisoformat(entries["run_started"]["windows"]["as_of"])
+    assert as_of == THIS_MONTH - relativedelta(months=1)
+    assert entries["run_finished"]["outcome"] == "kept"
+    assert "newer" in world.api.told(dag_id, run_id, "register")
+
+
+def test_a_run_by_hand_takes_the_as_of_the_reason_and_the_release_it_was_asked_for(world, runs):
+    dag_id = "asked__retrain"
+    assert world.finished(dag_id, runs.asked) == "success"
+    states = world.api.states(dag_id, runs.asked)
+    assert (states["register"], states["release"], states["report"]) == ("success", "skipped", "success")
+    entries = world.entries(f"asked/{runs.asked}")
+    begun = entries["run_started"]
+    assert datetime.fromisoformat(begun["windows"]["as_of"]) == THIS_MONTH
+    assert begun["reason"] == "asked for by admin: a first look"
+    assert entries["run_finished"]["outcome"] == "registered"
+    assert "release" not in entries
+
+
+def test_a_retrain_request_wakes_the_model_and_its_reason_is_kept(world, runs):
+    dag_id = "asked__retrain"
+    world.finished(dag_id, runs.asked)
+    world.api.emit("evergreen://asked/retrain-request", reason="drift of wind")
+    run_id = world.until("the request runs", lambda: world.api.run_of_type(dag_id, "asset_triggered"))
+    assert world.finished(dag_id, run_id) == "success"
+    entries = world.entries(f"asked/{run_id}")
+    begun = entries["run_started"]
+    assert begun["reason"] == "asset event evergreen/asked/retrain-request: drift of wind"
+    assert NOW <= datetime.fromisoformat(begun["windows"]["as_of"]) <= datetime.now(UTC)
+    assert entries["run_finished"]["outcome"] == "promoted"
+
+
+def test_rejected_data_fails_the_run_once_and_its_report_says_why(world, runs):
+    dag_id = "picky__retrain"
+    assert world.finished(dag_id, runs.rejected) == "failed"
+    states = world.api.states(dag_id, runs.rejected)
+    assert [states[step] for step in STEPS] == [
+        *("success", "success", "failed"),
+        *("upstream_failed",) * 4,
+        "failed",
+    ]
+    assert world.api.tries(dag_id, runs.rejected, "validate") == 1
+    assert world.entries(f"picky/{runs.rejected}")["run_finished"]["outcome"] == "rejected"
+    for task_id in ("validate", "report"):
+        assert "expect_column_values_to_be_in_set" in world.api.told(dag_id, runs.rejected, task_id)
+
+
+def test_an_as_of_ahead_of_the_run_fails_it_once_and_begins_nothing(world, runs):
+    dag_id = "picky__retrain"
+    assert world.finished(dag_id, runs.ahead) == "failed"
+    assert world.api.tries(dag_id, runs.ahead, "resolve_window") == 1
+    assert "ahead of the run" in world.api.told(dag_id, runs.ahead, "resolve_window")
+    assert "run_started" not in world.entries(f"picky/{runs.ahead}")
+
+
+def test_every_decision_of_these_runs_is_in_an_unbroken_chain(world, runs):
+    ledger = open_ledger(f"sqlite:///{world.home / 'ledger.db'}", 600)
+    try:
+        audit = ledger.verify()
+    finally:
+        ledger.close()
+    assert (audit.ok, audit.what) == (True, None)
+    assert audit.count > 30
