@@ -206,9 +206,10 @@ def _mismatch(result: Mapping[str, Any]) -> str:
         return "; ".join(f"{plain(kind)}: {_words(names)}" for kind, names in sorted(mismatched.items()))
     if isinstance(mismatched, list) and mismatched:
         first = mismatched[0]
+        differ = " differs" if len(mismatched) == 1 else "s differ"
         place = first.get("Expected Column Position")
         return (
-            f"{len(mismatched)} columns differ, the first at position {place}: "
+            f"{len(mismatched)} column{differ}, the first at position {place}: "
             f"expected {shown(first.get('Expected'))}, found {shown(first.get('Found'))}"
         )
     return ""

@@ -86,7 +86,7 @@ class GxValidator:
         outcomes = tuple(finding.outcome for finding in findings)
         passed = all(outcome.passed or outcome.severity == "warning" for outcome in outcomes)
         _log.info(
-            "%s: %s; %s rows judged, %s of %s failing rows kept",
+            "%s: %s %s rows judged, %s of %s failing rows kept",
             model,
             verdict(outcomes),
             rows.num_rows,

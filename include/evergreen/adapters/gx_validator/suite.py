@@ -58,13 +58,13 @@ def judge(gx: ModuleType, suite: Suite, frame: pd.DataFrame, schema: pa.Schema, 
     """
     places = [f"{model}: expectation {n} ({e.type})" for n, e in enumerate(suite.expectations, 1)]
     loaded = _load(suite, schema, places)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
+    batch = _batch(gx, frame)
     try:
         named = gx.ExpectationSuite(name=model, expectations=loaded)
-        answers = batch.validate(named, result_format=_RESULT_FORMAT).results
+        with warnings.catch_warnings():
+            # numpy's word on infinities and empty columns: the verdict says it better
+            warnings.simplefilter("ignore", RuntimeWarning)
+            answers = batch.validate(named, result_format=_RESULT_FORMAT).results
     except Exception as exc:  # metrics raise whatever the data makes them raise
         raise DataUnusable(
             f"the suite cannot be judged: {type(exc).__name__}: {redact(bounded(str(exc)))}", where=model
@@ -81,6 +81,22 @@ def judge(gx: ModuleType, suite: Suite, frame: pd.DataFrame, schema: pa.Schema, 
     ordered = [results[number] for number in range(len(loaded))]
     _check(suite, ordered, schema, places)
     return ordered
+
+
+def _batch(gx: ModuleType, frame: pd.DataFrame) -> Any:
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+    )
+
+    # Without docs sites no folder is made for them.
+    defaults = InMemoryStoreBackendDefaults(init_temp_docs_sites=False)
+    context = gx.get_context(
+        mode="ephemeral", project_config=DataContextConfig(store_backend_defaults=defaults)
+    )
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
+    return asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": frame})
 
 
 def _load(suite: Suite, schema: pa.Schema, places: Sequence[str]) -> list[Any]:
