@@ -28,7 +28,7 @@ def ingest(workspace: Workspace, run_key: str) -> Snapshot:
     with holding(workspace, run_key, "ingest") as lease:
         batches = workspace.source_for(retrain.model).read(window)
         snapshot = workspace.snapshots.write(spec.name, window, batches, spec.data)
-        failpoint("ingest.published")
+        failpoint("ingest.written")
         record(workspace, "snapshot", run_key, snapshot, lease)
     log.info("rows=%d digest=%s uri=%s", snapshot.rows, snapshot.digest, snapshot.uri)
     return snapshot

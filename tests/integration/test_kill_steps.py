@@ -1,0 +1,224 @@
+"""Each task's real operator is killed at each failpoint and retried: nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evergreen.failpoints import EXIT_CODE
+from evergreen.ledger import open_ledger
+from evergreen.results import Comparison, Release, Snapshot, from_json
+from evergreen.steps import STEPS
+
+ROOT = Path(__file__).parents[2]
+NAME = "arrivals"
+RUN = f"{NAME}/scheduled__2013-04-01"
+
+MODEL = """\
+schema_version: 1
+name: arrivals
+description: Is it late?
+owner: ops@example.com
+schedule: "@monthly"
+start: 2013-01-01
+data:
+  source:
+    type: sql
+    connection: kill_warehouse
+    query: SELECT * FROM rows WHERE at >= :start AND at < :end
+  time_column: at
+  key: id
+  label: {column: late, delay: 1 day}
+  train_window: 2 months
+  test_window: 1 month
+  min_rows: 100
+expectations: suite.yaml
+train: {estimator: sklearn.linear_model.LogisticRegression}
+gate: {metric: log_loss, margin: 0.01}
+"""
+SUITE = """\
+expectations:
+  - type: expect_column_values_to_not_be_null
+    kwargs: {column: late}
+  - type: expect_column_values_to_be_between
+    kwargs: {column: x, min_value: -2.5, max_value: 2.5}
+    severity: warning
+"""
+
+
+def failpoints() -> list[tuple[str, str]]:
+    """Every failpoint of the code with the task that reaches it; the ledger's are reached by all."""
+    found = set()
+    for path in (ROOT / "include" / "evergreen").rglob("*.py"):
+        found |= set(re.findall(r'failpoint\("([a-z_.]+)"\)', path.read_text(encoding="utf-8")))
+    pairs = []
+    for name in sorted(found):
+        area = name.partition(".")[0]
+        if name == "ledger.before_migrated":
+            area = "resolve_window"  # the first task to open the ledger
+        pairs += [(name, step) for step in STEPS] if area == "ledger" else [(name, area)]
+    return pairs
+
+
+@dataclass
+class Tasks:
+    """One installation in `home`, whose state after each task is kept to start from again."""
+
+    folder: Path
+    home: Path
+    process: subprocess.Popen[str]
+
+    def run(self, task: str, fail: str | None = None, try_number: int = 1) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        order = {"task": task, "fail": fail, "try_number": try_number}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())["code"]
+
+    def keep(self, step: str) -> None:
+        shutil.copytree(self.home, self.folder / f"before-{step}")
+
+    def back_to(self, step: str) -> None:
+        shutil.rmtree(self.home)
+        shutil.copytree(self.folder / f"before-{step}", self.home)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8")[-3000:]
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
+    folder = tmp_path_factory.mktemp("kill")
+    (folder / f"{NAME}.yaml").write_text(MODEL, encoding="utf-8")
+    (folder / "suite.yaml").write_text(SUITE, encoding="utf-8")
+    fill_warehouse(folder / "warehouse.db")
+    (folder / "home").mkdir()
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(folder / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW_CONN_KILL_WAREHOUSE": json.dumps(
+            {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}
+        ),
+        "EVERGREEN_HOME": str(folder / "home"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "OMP_NUM_THREADS": "1",
+    }
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "tests.integration.task_processes",
+            str(folder / f"{NAME}.yaml"),
+            str(folder / "log"),
+        ],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert "ready" in process.stdout.readline()
+        yield Tasks(folder, folder / "home", process)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tasks: Tasks) -> dict:
+    """Run once without a kill, keeping the state before each task; what it came to is the measure."""
+    for step in STEPS:
+        tasks.keep(step)
+        assert tasks.run(step) == 0, tasks.log()
+    return state_of(tasks.home)
+
+
+def fill_warehouse(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    start = datetime(2013, 1, 1, tzinfo=UTC)
+    rows = []
+    for number in range(1200):
+        x = float(rng.normal())
+        late = int(rng.uniform() < 1 / (1 + np.exp(-2 * x)))
+        at = start + timedelta(minutes=108 * number)
+        rows.append((number, f"{at:%Y-%m-%d %H:%M:%S}", x, str(rng.choice(["a", "b"])), late))
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE rows (id INTEGER, at TEXT, x REAL, c TEXT, late INTEGER)")
+    connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+    connection.commit()
+    connection.close()
+
+
+def state_of(home: Path) -> dict:
+    """What a run left in the ledger and the world, without what names a try (ids, times, digests)."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    ledger = open_ledger(f"sqlite:///{home / 'ledger.db'}", 600)
+    try:
+        audit = ledger.verify()
+        entries = list(ledger.entries())
+    finally:
+        ledger.close()
+    bodies = {entry.kind: entry.body for entry in entries}
+    comparison = from_json(Comparison, bodies["comparison"])
+    release = from_json(Release, bodies["release"])
+    experiment = client.get_experiment_by_name(NAME)
+    finished = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'")
+    versions = client.search_model_versions(f"name = '{NAME}'")
+    pointer = json.loads((home / "releases" / f"{NAME}.json").read_text(encoding="utf-8"))
+    snapshots = home / "store" / "snapshots" / NAME
+    assert release.candidate.run_id == finished[0].info.run_id
+    assert pointer["model"]["digest"] == release.version.model.digest
+    return {
+        "chain": audit.ok,
+        "kinds": [entry.kind for entry in entries],
+        "snapshot": from_json(Snapshot, bodies["snapshot"]).digest,
+        "snapshots": sorted(path.name for path in snapshots.glob("[0-9a-f]*")),
+        "candidate": release.candidate.key,
+        "losses": [comparison.challenger_loss, comparison.baseline_loss, comparison.promote],
+        "mlflow runs": len(finished),
+        "versions": [version.version for version in versions],
+        "aliases": dict(client.get_registered_model(NAME).aliases),
+        "serving": pointer["version"],
+        "outcome": bodies["run_finished"]["outcome"],
+    }
+
+
+def test_the_undisturbed_run_promotes_its_challenger(undisturbed: dict):
+    assert undisturbed["outcome"] == "promoted"
+    assert undisturbed["chain"]
+    assert undisturbed["mlflow runs"] == 1
+    assert len(undisturbed["snapshots"]) == 1
+    assert undisturbed["serving"] == 1
+    assert undisturbed["aliases"] == {"champion": 1}
+
+
+@pytest.mark.parametrize(("failpoint", "step"), failpoints())
+def test_a_task_killed_and_retried_ends_as_if_it_had_never_been_killed(
+    tasks: Tasks, undisturbed: dict, failpoint: str, step: str
+):
+    tasks.back_to(step)
+    assert tasks.run(step, fail=failpoint) == EXIT_CODE, tasks.log()
+    assert tasks.run(step, try_number=2) == 0, tasks.log()
+    for later in STEPS[STEPS.index(step) + 1 :]:
+        assert tasks.run(later) == 0, tasks.log()
+    assert state_of(tasks.home) == undisturbed
+
+
+def test_every_failpoint_belongs_to_a_task():
+    assert {step for _, step in failpoints()} <= set(STEPS)
+    assert len(failpoints()) > len(STEPS)
