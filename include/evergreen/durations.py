@@ -70,5 +70,5 @@ DurationField = Annotated[
     Duration,
     BeforeValidator(Duration.parse),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": _DURATION.pattern, "examples": ["3 months"]}),
+    WithJsonSchema({"title": "Duration", "type": "string", "pattern": _DURATION.pattern}),
 ]

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(
-    r"[\\`*_{}\[\]()#+!|<>~&$=@-]|(?<=[0-9])\.(?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE
+    r"[\\`*_{}\[\]()#+!|<>~&$=@]|-(?!\w)|(?<!\w)-|(?<=[0-9])\.(?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE
 )
 
 
