@@ -1,5 +1,6 @@
 """Fixtures that any test may ask for."""
 
 from tests.integration.postgres import postgres_database, postgres_url
+from tests.integration.s3 import s3_bucket, s3_endpoint
 
-__all__ = ["postgres_database", "postgres_url"]
+__all__ = ["postgres_database", "postgres_url", "s3_bucket", "s3_endpoint"]

@@ -6,9 +6,9 @@ the same rows come in the same order. `:start` and `:end` are bound, never forma
 - SQLite has no time type, so they are text, as short as says it all ("2013-04-01", "2013-04-01 06:30"):
   that compares rightly with times written YYYY-MM-DD and YYYY-MM-DD HH:MM[:SS[.ffffff]], and at
   midnight also with those that have a T. They are wall-clock times of `data.time_zone`.
-- PostgreSQL gets instants, and the session's zone is `data.time_zone`, so columns with and without a
-  zone compare rightly.
-- Other databases get wall-clock times of `data.time_zone`.
+- PostgreSQL gets instants where the time column has a zone, and the session's zone is
+  `data.time_zone`.
+- All else gets wall-clock times of `data.time_zone`.
 
 A row outside the window means that the query does not use the binds as it should. That is an error
 and never filtered: such a query would as silently miss rows.
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,12 +41,13 @@ CONNECT_SECONDS = 30
 
 _SUBQUERY = "evergreen_rows"
 # A column without a value has no type but its database's: PostgreSQL's type numbers.
-_POSTGRES_TYPES: dict[Any, pa.DataType] = {
+_WITH_ZONE = 1184
+_POSTGRES_TYPES: dict[int, pa.DataType] = {
     16: BOOL,
     **dict.fromkeys((20, 21, 23), INT),
     **dict.fromkeys((700, 701, 1700), FLOAT),
     **dict.fromkeys((19, 25, 1042, 1043, 2950), TEXT),
-    **dict.fromkeys((1114, 1184), TIME),
+    **dict.fromkeys((1114, _WITH_ZONE), TIME),
     1082: DATE,
 }
 _PASSING_SQLITE = ("BUSY", "LOCKED", "IOERR", "CANTOPEN", "FULL", "NOMEM", "INTERRUPT", "PROTOCOL")
@@ -118,39 +119,42 @@ class SqlRows:
             connection.execute(sa.select(zone))
 
     def _stream(self, connection: sa.Connection, window: Window) -> Iterator[pa.RecordBatch]:
-        binds = self._binds(connection.dialect.name, window)
         query = sa.text(self._query.strip().rstrip(";") + "\n")
-        names, known = self._columns(connection, query, binds)
+        names, known = self._columns(connection, query, window)
         require_columns(names, self._data, self._where)
+        has_zone = known[names.index(self._data.time_column)] == _WITH_ZONE
+        binds = self._binds(connection.dialect.name, window, has_zone)
         rows = query.columns(*map(sa.column, names)).subquery(_SUBQUERY)
         ordered = sa.select(rows).order_by(rows.c[self._data.time_column], rows.c[self._data.key])
         streaming = connection.execution_options(stream_results=True, max_row_buffer=ROWS_PER_BATCH)
         columns = ColumnsSoFar()
         first_row = 1
-        for chunk in streaming.execute(ordered, binds).partitions(ROWS_PER_BATCH):
-            batch = self._batch(names, known, chunk, first_row)
-            self._check_window(batch, window, first_row)
-            columns.add(batch, self._where)
-            first_row += len(batch)
-            yield batch
+        with streaming.execute(ordered, binds) as result:
+            for chunk in result.partitions(ROWS_PER_BATCH):
+                batch = self._batch(names, known, chunk, first_row)
+                self._check_window(batch, window, first_row)
+                columns.add(batch, self._where)
+                first_row += len(batch)
+                yield batch
 
     def _columns(
-        self, connection: sa.Connection, query: sa.TextClause, binds: dict[str, Any]
-    ) -> tuple[list[str], list[pa.DataType]]:
-        """Return the query's columns as the database itself names and types them."""
+        self, connection: sa.Connection, query: sa.TextClause, window: Window
+    ) -> tuple[list[str], list[int | None]]:
+        """Return the query's columns as the database itself names and, for PostgreSQL, types them."""
         nothing: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(
             query.columns().subquery(_SUBQUERY)
         )
+        binds = self._binds(connection.dialect.name, window, has_zone=True)
         with connection.execute(nothing.where(sa.false()), binds) as result:
             names = [str(name) for name in result.keys()]  # noqa: SIM118
             description = result.cursor.description if result.cursor else []
         if connection.dialect.name != "postgresql":
-            return names, [NULL] * len(names)
-        return names, [_POSTGRES_TYPES.get(column[1], NULL) for column in description]
+            return names, [None] * len(names)
+        return names, [cast("int", column[1]) for column in description]
 
-    def _binds(self, dialect: str, window: Window) -> dict[str, Any]:
+    def _binds(self, dialect: str, window: Window, has_zone: bool) -> dict[str, Any]:
         ends = {"start": window.start, "end": window.end}
-        if dialect == "postgresql":
+        if dialect == "postgresql" and has_zone:
             return dict(ends)
         walls = {name: wall_time(instant, self._data.time_zone) for name, instant in ends.items()}
         if dialect != "sqlite":
@@ -160,7 +164,7 @@ class SqlRows:
     def _batch(
         self,
         names: Sequence[str],
-        known: Sequence[pa.DataType],
+        known: Sequence[int | None],
         chunk: Sequence[sa.Row[Any]],
         first_row: int,
     ) -> pa.RecordBatch:
@@ -170,7 +174,9 @@ class SqlRows:
             array = typed(values, name, zone, self._where, first_row)
             if name == self._data.time_column:
                 array = instants(array, name, zone, self._where, first_row)
-            arrays.append(array.cast(kind) if array.type == NULL else array)
+            if array.type == NULL and kind is not None:
+                array = array.cast(_POSTGRES_TYPES.get(kind, NULL))
+            arrays.append(array)
         return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
     def _check_window(self, batch: pa.RecordBatch, window: Window, first_row: int) -> None:
