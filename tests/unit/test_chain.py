@@ -194,7 +194,7 @@ def mutate(connection, rng):
         column = rng.choice(COLUMNS[1:])
         (old,) = connection.execute(f"SELECT {column} FROM entries WHERE seq = ?", (seq,)).fetchone()
         at = rng.randrange(len(old))
-        new = old[:at] + chr(ord(old[at]) ^ 1) + old[at + 1 :]
+        new = old[:at] + chr(ord(old[at]) ^ 0x20) + old[at + 1 :]
         connection.execute(f"UPDATE entries SET {column} = ? WHERE seq = ?", (new, seq))
     elif kind == "null":
         connection.execute("UPDATE entries SET body = '' WHERE seq = ?", (seq,))

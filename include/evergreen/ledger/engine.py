@@ -7,6 +7,7 @@ into one of ours here.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,15 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, select, text
 from sqlalchemy.engine import URL, make_url
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_exponential,
+    wait_random,
+)
 
 from evergreen.errors import BadConfiguration, ChainBroken, LedgerError, LedgerUnavailable, bounded
 from evergreen.failpoints import failpoint
@@ -108,7 +117,8 @@ class Database:
         retrying = Retrying(
             retry=retry_if_exception(_connection_was_lost),
             wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
-            stop=stop_after_delay(self._wait_seconds),
+            # At least twice: the first try may have been stopped for longer than we wait.
+            stop=stop_all(stop_after_attempt(2), stop_after_delay(self._wait_seconds)),
             reraise=True,
         )
         return retrying(call)
@@ -119,10 +129,16 @@ class Database:
 
     def _use_write_ahead_log(self) -> None:
         """Let readers and the writer not wait for one another; the file keeps the mode."""
+        # SQLite does not wait for its busy timeout here, so several openers of a new file collide.
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: "locked" in str(error)),
+            wait=wait_random(0.01, 0.05),
+            stop=stop_after_delay(self._wait_seconds),
+            reraise=True,
+        )
         with self._translated(), self._engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute("PRAGMA journal_mode = WAL")
+            raw: Any = connection.connection.driver_connection
+            retrying(raw.execute, "PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _transaction(self, begin: str, **options: Any) -> Iterator[Connection]:
@@ -141,7 +157,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except exc.SQLAlchemyError as error:
+        except (exc.SQLAlchemyError, sqlite3.Error) as error:
             raise _translation(error, self.where) from error
 
 
@@ -150,8 +166,9 @@ def _checked(url: str) -> URL:
     fix = "set EVERGREEN_LEDGER to sqlite:////path/ledger.db or postgresql://user@host/database"
     try:
         parsed = make_url(url)
-    except exc.ArgumentError as error:
-        raise BadConfiguration("the ledger's URL cannot be read", got=redact(url), fix=fix) from error
+    except exc.ArgumentError:
+        # What cannot be parsed cannot be redacted, so it is not shown, nor is the parser's error.
+        raise BadConfiguration("the ledger's URL cannot be read", fix=fix) from None
     backend = parsed.drivername.partition("+")[0]
     if parsed.password:
         hide(parsed.password)
@@ -264,8 +281,8 @@ _NO_PERMISSION = {"42501"}
 _MAY_PASS_IN_SQLITE = ("locked", "busy", "unable to open", "disk i/o error", "disk is full")
 
 
-def _translation(error: exc.SQLAlchemyError, where: str) -> LedgerError:
-    """Return our error for one of SQLAlchemy's."""
+def _translation(error: Exception, where: str) -> LedgerError:
+    """Return our error for one of the database's."""
     said = redact(bounded(str(getattr(error, "orig", None) or error)))
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     if isinstance(error, exc.TimeoutError):
@@ -284,10 +301,7 @@ def _translation(error: exc.SQLAlchemyError, where: str) -> LedgerError:
             got=said,
             fix="restore it from a backup, or let EVERGREEN_LEDGER name another file",
         )
-    sqlite_may_pass = any(word in said.lower() for word in _MAY_PASS_IN_SQLITE)
-    if isinstance(error, exc.OperationalError | exc.InterfaceError) and (
-        sqlite_may_pass or not where.startswith("sqlite")
-    ):
+    if _may_pass(error, said, sqlite=where.startswith("sqlite")):
         return LedgerUnavailable(
             "the ledger's database did not answer in time",
             where=where,
@@ -295,3 +309,10 @@ def _translation(error: exc.SQLAlchemyError, where: str) -> LedgerError:
             fix="nothing was lost: try again once it answers",
         )
     return LedgerError("the ledger's database refused", where=where, got=said)
+
+
+def _may_pass(error: Exception, said: str, *, sqlite: bool) -> bool:
+    if sqlite:
+        return any(word in said.lower() for word in _MAY_PASS_IN_SQLITE)
+    lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, exc.OperationalError | exc.InterfaceError)
