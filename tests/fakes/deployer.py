@@ -1,0 +1,27 @@
+"""A release target in memory, for tests of what uses one."""
+
+from __future__ import annotations
+
+from evergreen.errors import StoreUnavailable
+from evergreen.ports import Pointer
+from evergreen.results import Release
+
+
+class FakeDeployer:
+    """`deployed` holds every release that changed what is served, in order."""
+
+    def __init__(self) -> None:
+        self.pointers: dict[str, Pointer] = {}
+        self.deployed: list[Release] = []
+        self.unavailable = False
+
+    def deploy(self, release: Release) -> None:
+        if self.unavailable:
+            raise StoreUnavailable("the target does not answer", where=release.name)
+        pointer = Pointer(release.name, release.version.number, release.version.model)
+        if self.pointers.get(release.name) != pointer:
+            self.pointers[release.name] = pointer
+            self.deployed.append(release)
+
+    def serving(self, name: str) -> Pointer | None:
+        return self.pointers.get(name)
