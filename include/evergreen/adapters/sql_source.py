@@ -72,9 +72,14 @@ class SqlRows:
             SourceUnavailable: the database did not answer, or broke off.
             BadConfiguration: the database's driver is not installed.
         """
-        flaw = next(iter(flaws(self._query)), None)
-        if flaw:
-            raise DataUnusable(flaw.what, where=self._where, got=flaw.got, fix=flaw.fix)
+        wrong = flaws(self._query)
+        if wrong:
+            raise DataUnusable(
+                "; ".join(flaw.what for flaw in wrong),
+                where=self._where,
+                got=", ".join(flaw.got for flaw in wrong if flaw.got) or None,
+                fix="; ".join(dict.fromkeys(flaw.fix for flaw in wrong if flaw.fix)),
+            )
         engine = self._engine()
         try:
             with engine.connect() as connection:
