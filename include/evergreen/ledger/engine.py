@@ -1,7 +1,7 @@
 """The connection to the ledger's database: durable, bounded in time, one writer at a time.
 
-Everything that differs between SQLite and PostgreSQL is here, and every error of theirs is turned
-into one of ours here.
+Everything that differs between SQLite and PostgreSQL is here, but what their errors mean, which is in
+`faults.py`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from tenacity import (
     wait_random,
 )
 
-from evergreen.errors import BadConfiguration, ChainBroken, LedgerError, LedgerUnavailable, bounded
+from evergreen.errors import BadConfiguration, ChainBroken, LedgerError
 from evergreen.failpoints import failpoint
 from evergreen.ledger import migrations
 from evergreen.ledger.chain import Head
+from evergreen.ledger.faults import connection_was_lost, translation
 from evergreen.ledger.schema import head as head_table
 from evergreen.redaction import hide, redact
 
@@ -115,7 +116,7 @@ class Database:
         may have been committed.
         """
         retrying = Retrying(
-            retry=retry_if_exception(_connection_was_lost),
+            retry=retry_if_exception(connection_was_lost),
             wait=wait_exponential(multiplier=0.1, max=1.0) + wait_random(0, 0.1),
             # At least twice: the first try may have been stopped for longer than we wait.
             stop=stop_all(stop_after_attempt(2), stop_after_delay(self._wait_seconds)),
@@ -158,7 +159,7 @@ class Database:
         try:
             yield
         except (exc.SQLAlchemyError, sqlite3.Error) as error:
-            raise _translation(error, self.where) from error
+            raise translation(error, self.where) from error
 
 
 def _checked(url: str) -> URL:
@@ -267,52 +268,3 @@ def _any_bytes_as_text(connection: Connection) -> Iterator[None]:
         yield
     finally:
         raw.text_factory = str
-
-
-def _connection_was_lost(error: BaseException) -> bool:
-    cause = error.__cause__
-    if not isinstance(error, LedgerUnavailable) or not isinstance(cause, exc.DBAPIError):
-        return False
-    # A server that is starting or stopping refuses connections without an SQL state.
-    return cause.connection_invalidated or getattr(cause.orig, "sqlstate", "none") is None
-
-
-_NO_PERMISSION = {"42501"}
-_MAY_PASS_IN_SQLITE = ("locked", "busy", "unable to open", "disk i/o error", "disk is full")
-
-
-def _translation(error: Exception, where: str) -> LedgerError:
-    """Return our error for one of the database's."""
-    said = redact(bounded(str(getattr(error, "orig", None) or error)))
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    if isinstance(error, exc.TimeoutError):
-        return LedgerUnavailable("no connection to the ledger became free", where=where, got=said)
-    if "readonly" in said or "read-only" in said or state in _NO_PERMISSION:
-        return LedgerError(
-            "the ledger cannot be written",
-            where=where,
-            got=said,
-            fix="give this user the right to write the ledger (on SQLite also its folder)",
-        )
-    if "not a database" in said or "malformed" in said:
-        return LedgerError(
-            "the ledger's file is damaged or is no ledger",
-            where=where,
-            got=said,
-            fix="restore it from a backup, or let EVERGREEN_LEDGER name another file",
-        )
-    if _may_pass(error, said, sqlite=where.startswith("sqlite")):
-        return LedgerUnavailable(
-            "the ledger's database did not answer in time",
-            where=where,
-            got=said,
-            fix="nothing was lost: try again once it answers",
-        )
-    return LedgerError("the ledger's database refused", where=where, got=said)
-
-
-def _may_pass(error: Exception, said: str, *, sqlite: bool) -> bool:
-    if sqlite:
-        return any(word in said.lower() for word in _MAY_PASS_IN_SQLITE)
-    lost = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, exc.OperationalError | exc.InterfaceError)
