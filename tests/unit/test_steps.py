@@ -35,7 +35,6 @@ from evergreen.workspace import Workspace
 from tests.fakes.deployer import FakeDeployer
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.registry import FakeRegistry
-from tests.fakes.scorer import FakeScorer
 from tests.fakes.trainer import FakeTrainer
 from tests.fakes.validator import FakeValidator
 
@@ -104,6 +103,20 @@ def pinned(suite: Suite | None = None, **changes: object) -> PinnedModel:
     )
 
 
+class CertainScorer:
+    """Gives each row's own label the candidate's certainty, give or take a little by row."""
+
+    def __init__(self) -> None:
+        self.certainty: dict[str, float] = {}
+
+    def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
+        labels = np.array(rows.column("late").to_pylist())
+        # Without the noise two models of one certainty would lose alike on every row.
+        noise = np.random.default_rng(int(candidate.key[:8], 16)).uniform(-0.01, 0.01, len(labels))
+        certain = (self.certainty[candidate.key] + noise)[:, None]
+        return np.where(labels[:, None] == np.array([0, 1])[None, :], certain, 1 - certain)
+
+
 class Bench:
     """One installation made of fakes, around a real snapshot store."""
 
@@ -111,7 +124,7 @@ class Bench:
         self.ledger = FakeLedger()
         self.source = TableSource()
         self.trainer = FakeTrainer()
-        self.scorer = FakeScorer()
+        self.scorer = CertainScorer()
         self.registry = FakeRegistry()
         self.deployer = FakeDeployer()
         self.validator = FakeValidator()
@@ -159,23 +172,7 @@ class Bench:
     def good(self, key: str, certainty: float = 0.9) -> None:
         """Make the run's candidate as certain of the right answer as said."""
         candidate = memory.need(self.workspace, "candidate", key, Candidate)
-        retrain = memory.retrain_of(self.workspace, key)
-        window = retrain.windows.test
-        labels = [
-            label
-            for time, label in zip(
-                self.source.table.column("at").to_pylist(),
-                self.source.table.column("late").to_pylist(),
-                strict=True,
-            )
-            if window.start <= time < window.end
-        ]
-        # A little noise by row, as real models have: equal models would be "alike on every row".
-        noise = np.random.default_rng(int(candidate.key[:8], 16)).uniform(-0.01, 0.01, len(labels))
-        right = np.array(labels)[:, None] == np.array([0, 1])[None, :]
-        self.scorer.answers[candidate.key] = np.where(
-            right, certainty + noise[:, None], 1 - certainty - noise[:, None]
-        )
+        self.scorer.certainty[candidate.key] = certainty
 
     def whole(self, run: str = "one", as_of: datetime = MARCH, certainty: float = 0.9) -> RunReport:
         key = self.begin(run, as_of)
