@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from evergreen.connections import from_environment
@@ -26,10 +28,11 @@ class Month:
     month: date
     champion_before: int | None
     challenger: int | None
-    over: str
+    metric: str
+    compared_with: str
     difference: Interval | None
     outcome: str
-    reason: str
+    reasons: tuple[str, ...]
     seconds: float
 
 
@@ -79,22 +82,33 @@ def audit(settings: Settings) -> str | None:
 
 
 def print_months(console: Console, model: str, months: Sequence[Month]) -> None:
-    """Print a model's months as a table."""
-    table = Table(title=f"{model}: champion against challenger, month by month")
-    for heading in ("Tested on", "Champion", "Challenger", "Difference in loss", "Decision", "Why"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("Seconds", justify="right")
+    """Print a model's months as a table that fits 80 columns, and below it why."""
+    table = Table(
+        title=f"{model}, month by month", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    for heading in ("Tested on", "Champion", "Challenger", "Difference, 95% interval", "Decision"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Time", justify="right", no_wrap=True)
     for month in months:
         table.add_row(
             f"{month.month:%b %Y}",
             _version(month.champion_before),
             _version(month.challenger),
-            _difference(month),
+            _difference(month.difference),
             month.outcome,
-            plain(month.reason),
-            f"{month.seconds:.0f}",
+            f"{month.seconds:.0f} s",
         )
+    console.print()
     console.print(table)
+    metric = months[0].metric if months else ""
+    console.print(
+        f"Difference: {metric} of the challenger less that of the {_over(months)}; negative is better.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for month in months:
+        reasons = escape("; ".join(map(plain, month.reasons)))
+        console.print(f"  {month.month:%b %Y}  {reasons}", highlight=False, soft_wrap=True)
 
 
 def _month(workspace: Workspace, month: date, run_key: str) -> Month:
@@ -107,10 +121,11 @@ def _month(workspace: Workspace, month: date, run_key: str) -> Month:
         month=month,
         champion_before=report.champion_before if report else None,
         challenger=report.challenger if report else None,
-        over="champion" if over_champion else "base rate",
+        metric=comparison.metric if comparison else "",
+        compared_with="champion" if over_champion else "baseline",
         difference=over_champion or (comparison.over_baseline if comparison else None),
         outcome=report.outcome if report else "unfinished",
-        reason=comparison.reasons[-1] if comparison and comparison.reasons else "",
+        reasons=comparison.reasons if comparison else (report.lines[-1:] if report else ()),
         seconds=(finished.at - started.at).total_seconds() if finished and started else 0.0,
     )
 
@@ -119,8 +134,19 @@ def _version(number: int | None) -> str:
     return "-" if number is None else f"v{number}"
 
 
-def _difference(month: Month) -> str:
-    if month.difference is None:
+def _over(months: Sequence[Month]) -> str:
+    if not any(month.compared_with == "champion" for month in months):
+        return "baseline"
+    if all(month.compared_with == "champion" for month in months):
+        return "champion"
+    return "champion (of the baseline where there was none)"
+
+
+def _difference(interval: Interval | None) -> str:
+    if interval is None:
         return "-"
-    d = month.difference
-    return f"{d.estimate:+.4f} ({d.low:+.4f} to {d.high:+.4f}) over {month.over}"
+    places = 4 if abs(interval.estimate) < 1 else 2
+    estimate, low, high = (
+        f"{value:+.{places}f}" for value in (interval.estimate, interval.low, interval.high)
+    )
+    return f"{estimate} ({low} to {high})"
