@@ -69,7 +69,7 @@ def _features(retrain: Retrain, rows: pa.Table) -> tuple[ColumnType, ...]:
 
 
 def _classes(labels: pa.ChunkedArray) -> tuple[str, ...]:
-    classes = tuple(sorted(map(str, labels.cast(pa.string()).unique().to_pylist())))
+    classes = tuple(sorted(map(str, labels.unique().to_pylist())))
     if len(classes) < 2:
         raise DataUnusable("the label has one class only", got=classes)
     return classes
@@ -78,8 +78,8 @@ def _classes(labels: pa.ChunkedArray) -> tuple[str, ...]:
 def _baseline(labels: pa.ChunkedArray, task: str) -> tuple[float, ...]:
     if task == "regression":
         return (float(pc.mean(labels).as_py()),)
-    text = labels.cast(pa.string())
-    return tuple(float(pc.mean(pc.equal(text, name)).as_py()) for name in _classes(labels))
+    text = [str(label) for label in labels.to_pylist()]
+    return tuple(text.count(name) / len(text) for name in _classes(labels))
 
 
 def _digest(text: str) -> str:

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_PASSED_ON = ("LANG", "LC_ALL", "PATH", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE")
+_PASSED_ON = (
+    "LANG",
+    "LC_ALL",
+    "PATH",
+    "OMP_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "LD_LIBRARY_PATH",
+    "PYTHONDONTWRITEBYTECODE",
+)
 _LAST_LINES = 5
 
 
@@ -118,7 +126,13 @@ def _environment(folder: Path) -> Mapping[str, str]:
     """Return all the child may know: where programs and packages lie, nothing of connections."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     packages = os.pathsep.join(entry for entry in sys.path if Path(entry).is_absolute())
-    return {**passed_on, "PYTHONPATH": packages, "HOME": str(folder), "TMPDIR": str(folder)}
+    return {
+        "OMP_WAIT_POLICY": "passive",
+        **passed_on,
+        "PYTHONPATH": packages,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+    }
 
 
 def _failure(folder: Path, candidate: Candidate, exit_code: int, stderr: bytes) -> EvergreenError:

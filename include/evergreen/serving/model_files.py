@@ -21,7 +21,7 @@ from evergreen.document import read_document
 from evergreen.errors import ArtefactDamaged, InvalidModelFile, ModelRefused
 from evergreen.paths import contained
 from evergreen.results import Artefact, ModelArtefact
-from evergreen.serving.tracking import answering, open_client
+from evergreen.serving.tracking import answering, import_mlflow
 
 MODEL_FILE = "model.skops"
 DESCRIPTION_FILE = "MLmodel"
@@ -82,7 +82,7 @@ def fetch(model: ModelArtefact, tracking_uri: str, into: Path) -> Path:
             got=folder_digest(model.artefacts),
             allowed=model.digest,
         )
-    open_client(tracking_uri)
+    import_mlflow()
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
