@@ -19,16 +19,13 @@ from evergreen.redaction import redact
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# MLflow's own defaults wait for minutes; here the task's retries wait, visibly. And OpenMP's threads
-# wait by spinning, which on shared cores makes a small fit a hundred times slower: it reads the policy
-# when scikit-learn is first imported.
+# MLflow's own defaults wait for minutes; here the task's retries wait, visibly.
 _DEFAULTS: Mapping[str, str] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "OMP_WAIT_POLICY": "passive",
 }
 _CONNECT_SECONDS = 10
 _PERMANENT = frozenset(
