@@ -20,6 +20,8 @@ from evergreen.ports import Entry
 GENESIS = "0" * 64
 """What the first entry is chained to."""
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -78,8 +80,7 @@ def hash_of(seq: int, at: str, model: str, kind: str, key: str, body: str, previ
         "seq": seq,
     }
     # The keys stand sorted and the values are text and an integer, so this is the RFC 8785 form.
-    text = json.dumps(columns, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_encode(columns).encode()).hexdigest()
 
 
 def link(head: Head, *, at: str, model: str, kind: str, key: str, body: str) -> Row:
