@@ -114,8 +114,9 @@ class ColumnsSoFar:
             before = self._types.get(name, NULL)
             both = wider(before, array.type)
             if both is None:
+                example = self._examples.get(name, _NONE_YET)
                 raise DataUnusable(
-                    f"column {name!r} holds mixed types: {before}, such as {self._examples.get(name, _NONE_YET)}, "
+                    f"column {name!r} holds mixed types: {before}, such as {example}, "
                     f"and {array.type}, such as {_example(array)}",
                     where=where,
                     fix="give the column one type in the source",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from evergreen.adapters import parquet_store
 from evergreen.adapters.parquet_store import MANIFEST, PART, ParquetStore
 from evergreen.errors import ArtefactDamaged, DataUnusable, StoreUnavailable
+from evergreen.failpoints import EXIT_CODE
 from evergreen.results import Snapshot
 from tests.contracts.data_source import MARCH, data, rows
 from tests.contracts.snapshot_store import SnapshotStoreContract, batches, mixed_rows
@@ -189,6 +191,16 @@ class TestLocalStore(SnapshotStoreContract):
             digests.add(said.stdout)
         assert len(digests) == 1
 
+    @pytest.mark.parametrize("place", ["ingest.staged", "ingest.published"])
+    def test_a_writer_killed_at_any_point_and_retried_leaves_one_snapshot(self, place):
+        dies = {**os.environ, "PYTHONPATH": ".", "EVERGREEN_FAIL": place}
+        killed = subprocess.run([sys.executable, "-c", WRITE_ROWS, self.folder], env=dies)
+        assert killed.returncode == EXIT_CODE
+        snapshot = self.write(mixed_rows(500))
+        whole = [name for name in self.published() if "/.staging/" not in name]
+        assert whole == [f"snapshots/m/{snapshot.digest}/{name}" for name in (MANIFEST, PART)]
+        assert self.store.read(snapshot, MARCH, "at").equals(mixed_rows(500))
+
     @pytest.mark.parametrize("limit", [0, 1, 4096, 100_000])
     def test_a_disk_that_fills_up_leaves_nothing_behind(self, limit):
         said = subprocess.run(
@@ -229,10 +241,11 @@ def random_rows() -> pa.Table:
 
 
 WRITE_ROWS = """
-import sys
+import json, sys
 from evergreen.adapters.parquet_store import ParquetStore
 from tests.contracts.snapshot_store import MARCH, batches, data, mixed_rows
-print(ParquetStore(sys.argv[1], {}).write("m", MARCH, batches(mixed_rows(500)), data()).artefacts)
+options = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+print(ParquetStore(sys.argv[1], options).write("m", MARCH, batches(mixed_rows(500)), data()).artefacts)
 """
 
 FULL_DISK = """
@@ -311,6 +324,19 @@ class TestS3Store(SnapshotStoreContract):
             self.store.read(snapshot, MARCH, "at")
         assert self.write(rows(100)) == snapshot
         assert len(self.store.read(snapshot, MARCH, "at")) == 100
+
+    @pytest.mark.parametrize(
+        "place", [f"ingest.put.{PART}", f"ingest.put.{MANIFEST}", "ingest.published"]
+    )
+    def test_a_writer_killed_at_any_point_and_retried_leaves_one_snapshot(self, place):
+        url, options = f"{self.bucket.url}/lake", json.dumps(self.bucket.options)
+        dies = {**os.environ, "PYTHONPATH": ".", "EVERGREEN_FAIL": place}
+        killed = subprocess.run([sys.executable, "-c", WRITE_ROWS, url, options], env=dies)
+        assert killed.returncode == EXIT_CODE
+        snapshot = self.write(mixed_rows(500))
+        folder = f"lake/snapshots/m/{snapshot.digest}"
+        assert self.published() == [f"{folder}/{MANIFEST}", f"{folder}/{PART}"]
+        assert self.store.read(snapshot, MARCH, "at").equals(mixed_rows(500))
 
     def test_a_bucket_that_is_not_there_is_unavailable(self):
         store = ParquetStore("s3://no-such-bucket-anywhere", self.bucket.options)
