@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -198,25 +200,51 @@ def test_a_server_that_accepts_and_never_answers_is_unavailable_and_not_a_hang(u
             open_ledger(mute.render_as_string(hide_password=False), 600, wait_seconds=0.1)
 
 
-def test_a_user_without_the_right_to_write_is_told_which_right_is_missing(url):
+@pytest.fixture
+def grants():
+    """The rights that the documentation says a writer needs, one statement each."""
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "ledger.md"
+    (block,) = re.findall(r"```sql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return block.strip().splitlines()
+
+
+@contextmanager
+def role_with(url, grants):
+    """Make a role with these rights only; give the ledger's URL for it."""
     open_ledger(url, 600).close()
     parsed = make_url(url)
-    role = f"reader_{parsed.database}"
+    role = f"role_{parsed.database}"
     with admin(url) as connection:
-        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'reader-password'")
-        connection.execute(f"GRANT SELECT ON entries, head, leases, ledger_version TO {role}")
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'its-password'")
+        for grant in grants:
+            connection.execute(grant.replace("TO evergreen;", f"TO {role}"))
     try:
-        reader_url = parsed.set(username=role, password="reader-password")
-        reader = open_ledger(reader_url.render_as_string(hide_password=False), 600)
-        assert reader.verify().ok
-        with pytest.raises(LedgerError, match="give this user the right") as raised:
-            reader.acquire("m", "m/run")
-        assert not raised.value.retryable
-        reader.close()
+        own = parsed.set(username=role, password="its-password")
+        yield own.render_as_string(hide_password=False)
     finally:
         with admin(url) as connection:
             connection.execute(f"DROP OWNED BY {role}")
             connection.execute(f"DROP ROLE {role}")
+
+
+def test_the_documented_rights_are_enough_to_write(url, grants):
+    with role_with(url, grants) as own:
+        ledger = open_ledger(own, 600)
+        lease = ledger.acquire("m", "m/run")
+        ledger.append("release", "release/m", {}, lease, expected_release=None)
+        ledger.free(lease)
+        assert ledger.verify().count == 1
+        ledger.close()
+
+
+def test_an_auditors_rights_are_enough_to_verify_and_a_write_says_what_is_missing(url, grants):
+    with role_with(url, grants[:1]) as own:
+        ledger = open_ledger(own, 600)
+        assert ledger.verify().ok
+        with pytest.raises(LedgerError, match="give this user the right") as raised:
+            ledger.acquire("m", "m/run")
+        assert not raised.value.retryable
+        ledger.close()
 
 
 def test_options_of_the_url_are_kept_beside_ours(url):

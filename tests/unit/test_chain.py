@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
+import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from dataclasses import astuple, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -64,18 +66,19 @@ def test_the_hash_is_that_of_the_canonical_json_of_the_columns(
     assert hash_of(seq, at, model, kind, key, body, previous) == expected
 
 
-def test_five_lines_of_the_standard_library_check_a_ledger(tmp_path):
+def test_the_check_in_the_documentation_needs_no_evergreen_and_finds_a_change(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "ledger.md"
+    (check,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    command = [sys.executable, "-I", "-c", check]
     path = write_ledger(tmp_path)
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
     connection = sqlite3.connect(path)
-    connection.row_factory = sqlite3.Row
-    previous = "0" * 64
-    for row in map(dict, connection.execute("SELECT * FROM entries ORDER BY seq")):
-        stated = row.pop("hash")
-        assert row["previous_hash"] == previous
-        plain = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        previous = hashlib.sha256(plain.encode()).hexdigest()
-        assert previous == stated
+    connection.execute("DROP TRIGGER entries_keep")
+    connection.execute("UPDATE entries SET body = '{}' WHERE seq = 5")
+    connection.commit()
     connection.close()
+    ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert ran.stderr == "entry 5 is not what was written\n"
 
 
 def test_a_whole_chain_verifies():
