@@ -86,11 +86,12 @@ def fetch(model: ModelArtefact, tracking_uri: str, into: Path) -> Path:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for artefact in model.artefacts:
+        _inside(into, artefact.name)
     with answering(tracking_uri):
         store: Any = get_artifact_repository(model.uri, tracking_uri=tracking_uri)
         _compare_listing(dict(_listing(store, model.artefacts)), model)
         for artefact in model.artefacts:
-            _inside(into, artefact.name)
             store.download_artifacts(artefact.name, str(into))
     verify(into, model.artefacts)
     return into
@@ -181,9 +182,14 @@ def _compare_listing(found: Mapping[str, int | None], model: ModelArtefact) -> N
 
 def _check_description(folder: Path) -> None:
     try:
-        tree = read_document(_inside(folder, DESCRIPTION_FILE)).tree
+        document = read_document(_inside(folder, DESCRIPTION_FILE))
+        if document.problems:
+            raise InvalidModelFile(list(document.problems))
     except InvalidModelFile as exc:
-        raise ModelRefused("the model's description cannot be read", where=DESCRIPTION_FILE) from exc
+        raise ModelRefused(
+            "the model's description cannot be read", where=DESCRIPTION_FILE, fix=_RETRAIN
+        ) from exc
+    tree = document.tree
     flavors = tree.get("flavors") if isinstance(tree, dict) else None
     flavors = flavors if isinstance(flavors, dict) else {}
     for flavor, allowed in _ALLOWED.items():

@@ -67,7 +67,7 @@ def import_mlflow() -> None:
 
 @contextmanager
 def answering(uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow and of what lies behind it into ours; its warnings to developers are dropped.
+    """Turn the errors of MLflow and of what lies behind it into ours; drop its warnings.
 
     Raises:
         BadConfiguration: MLflow understood the call and refuses it for good.
