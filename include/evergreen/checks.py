@@ -15,7 +15,7 @@ from typing import Any
 from evergreen.document import Document, KeyPath
 from evergreen.durations import Duration
 from evergreen.errors import Problem
-from evergreen.names import did_you_mean
+from evergreen.names import did_you_mean, name_problem
 from evergreen.paths import contained
 from evergreen.query import flaws
 from evergreen.redaction import holds_password, redact
@@ -54,7 +54,7 @@ def check(document: Document, path: Path) -> list[Problem]:
 
 def _name(document: Document, path: Path) -> Iterator[Problem]:
     name = document.find("name", kind=str)
-    if name is not None and name != path.stem:
+    if name is not None and name != path.stem and name_problem(name) is None:
         fix = f"rename the file to {name}{path.suffix}, or the model to {path.stem}"
         yield document.problem(("name",), "differs from the file's stem", got=repr(name), fix=fix)
     for suffix in MODEL_SUFFIXES:

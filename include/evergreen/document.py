@@ -230,7 +230,7 @@ class _Builder:
         self._values += 1
         if self._values > MOST_VALUES:
             _refuse(self._name, "too many values", place, allowed=f"at most {MOST_VALUES}")
-        if len(keys) > DEEPEST:
+        if len(keys) >= DEEPEST and not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
             _refuse(self._name, "nested too deeply", place, allowed=f"at most {DEEPEST} levels")
         if isinstance(event, yaml.AliasEvent):
             self._problem(place, keys, "an alias", f"*{event.anchor}", "write the value out")

@@ -17,6 +17,7 @@ from evergreen.spec import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from evergreen.static_code import (
     ESTIMATORS_GROUP,
     PIPELINES_GROUP,
+    Estimator,
     Signature,
     expectation_signature,
     expectations,
@@ -25,6 +26,9 @@ from evergreen.static_code import (
     sklearn_estimator,
     sklearn_names,
 )
+
+_HOW_TO_REGISTER = "register one of your own, without dots in its name, under the entry-point group {}"
+_SET_BY_EVERGREEN = frozenset({"categorical_features"})
 
 
 def lint(paths: Sequence[Path]) -> list[Problem]:
@@ -78,54 +82,59 @@ def _problems_of(file: Path) -> Iterator[Problem]:
 
 def _estimator(document: Document) -> Iterator[Problem]:
     name = document.find("train", "estimator", kind=str)
-    if name is None or name in registered(ESTIMATORS_GROUP):
+    if name is None:
         return
     keys = ("train", "estimator")
     if not name.startswith("sklearn."):
-        known = registered(ESTIMATORS_GROUP) | set(sklearn_names())
-        yield document.problem(
-            keys,
-            "neither of scikit-learn nor registered",
-            got=repr(name),
-            allowed=", ".join(sorted(registered(ESTIMATORS_GROUP)))
-            or "any classifier or regressor of sklearn",
-            fix=did_you_mean(name, known)
-            or f"register it in a package of yours under the entry-point group {ESTIMATORS_GROUP}",
-        )
-        return
-    if not is_installed("sklearn"):
+        known = registered(ESTIMATORS_GROUP)
+        if "." in name or name not in known:
+            hint = did_you_mean(name, known | {*sklearn_names()})
+            yield document.problem(
+                keys,
+                "neither scikit-learn's nor registered",
+                got=repr(name),
+                allowed=", ".join(["sklearn.…", *sorted(known)]),
+                fix=f"{hint or ''} {_HOW_TO_REGISTER.format(ESTIMATORS_GROUP)}".strip(),
+            )
+    elif not is_installed("sklearn"):
         yield document.problem(keys, "scikit-learn is not installed", fix="pip install scikit-learn")
-        return
-    estimator = sklearn_estimator(name)
-    if estimator is None:
+    elif (estimator := sklearn_estimator(name)) is None:
         hint = did_you_mean(name, sklearn_names())
         fix = hint or "see the scikit-learn API for what there is"
         yield document.problem(keys, "scikit-learn has no such public class", got=repr(name), fix=fix)
-        return
-    yield from _task(document, estimator.task)
-    params = document.find("train", "params", kind=dict)
-    yield from _arguments(
-        document, ("train", "params"), params or {}, estimator.signature, f"parameter of {name}"
-    )
+    else:
+        yield from _task(document, name, estimator)
+        yield from _parameters(document, name, estimator)
 
 
-def _task(document: Document, task: str | None) -> Iterator[Problem]:
+def _task(document: Document, name: str, estimator: Estimator) -> Iterator[Problem]:
     keys = ("train", "estimator")
-    got = repr(document.find(*keys, kind=str))
-    if task is None:
-        yield document.problem(keys, "neither a classifier nor a regressor", got=got)
+    if estimator.task is None:
+        yield document.problem(keys, "neither a classifier nor a regressor", got=repr(name))
         return
+    if estimator.task == "classification" and not estimator.probabilities:
+        fix = "choose a classifier that has predict_proba"
+        yield document.problem(keys, "this classifier gives no probabilities", got=repr(name), fix=fix)
     metrics = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
     metric = document.find("gate", "metric", kind=str)
-    wrong = {name for kind, names in metrics.items() if kind != task for name in names}
-    if metric in wrong:
+    if any(metric in names for task, names in metrics.items() if task != estimator.task):
         yield document.problem(
             ("gate", "metric"),
-            f"the estimator is for {task}; this metric is not",
+            f"the estimator is for {estimator.task} and this metric is not",
             got=repr(metric),
-            allowed=", ".join(sorted(metrics[task])),
+            allowed=", ".join(sorted(metrics[estimator.task])),
             fix="change the metric or the estimator",
         )
+
+
+def _parameters(document: Document, name: str, estimator: Estimator) -> Iterator[Problem]:
+    keys = ("train", "params")
+    params = document.find(*keys, kind=dict) or {}
+    for ours in sorted(_SET_BY_EVERGREEN & params.keys() & {*estimator.signature.parameters}):
+        what = "this parameter is set from the types of the columns"
+        fix = f"leave it out, or {_HOW_TO_REGISTER.format(PIPELINES_GROUP)}"
+        yield document.problem((*keys, ours), what, on_key=True, fix=fix)
+    yield from _arguments(document, keys, params, estimator.signature, f"parameter of {name}")
 
 
 def _pipeline(document: Document) -> Iterator[Problem]:
@@ -137,8 +146,7 @@ def _pipeline(document: Document) -> Iterator[Problem]:
             "no such pipeline is registered",
             got=repr(name),
             allowed=", ".join(sorted(known)) or None,
-            fix=did_you_mean(name, known)
-            or f"register a factory in a package of yours under the entry-point group {PIPELINES_GROUP}",
+            fix=did_you_mean(name, known) or _HOW_TO_REGISTER.format(PIPELINES_GROUP),
         )
 
 

@@ -72,8 +72,8 @@ def invalid_dag_id(stem: str) -> str:
 
 def model_of_dag_id(dag_id: str) -> str | None:
     """Return the model a DAG id belongs to, or None for an id that is not one of ours."""
-    name, separator, suffix = dag_id.rpartition("__")
-    return name if separator and suffix in {"retrain", "invalid_spec"} else None
+    name, _, suffix = dag_id.rpartition("__")
+    return name if name and suffix in {"retrain", "invalid_spec"} else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

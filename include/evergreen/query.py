@@ -14,7 +14,8 @@ from evergreen.names import did_you_mean
 
 BOUND = ("start", "end")
 
-_BIND = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")
+_BIND = re.compile(r"(?<![:\w\\]):(\w+)(?![:\w])")
+_CAST_BIND = re.compile(r"(?<![:\w\\]):(start|end)::(\w*)")
 _BEGINNINGS = frozenset({"SELECT", "WITH", "("})
 
 
@@ -85,6 +86,10 @@ def _binds(query: str, tokens: list[_Token]) -> Iterator[Flaw]:
         if match[1] not in BOUND:
             fix = did_you_mean(match[1], BOUND) or "the query may bind :start and :end only"
             yield Flaw(match.start(), "nothing is known to bind here", match[0], fix)
+    for match in _CAST_BIND.finditer(query):
+        bound.add(match[1])
+        fix = f"write CAST(:{match[1]} AS {match[2] or 'type'})"
+        yield Flaw(match.start(), "nothing binds before '::'", match[0], fix)
     for name in BOUND:
         if name not in bound and tokens:
             yield Flaw(

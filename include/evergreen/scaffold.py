@@ -19,7 +19,7 @@ _MODEL = Template("""\
 # yaml-language-server: $$schema=$schema
 # ^ completes and checks the keys in your editor$hint
 schema_version: 1
-name: $name                # the file's stem
+name: $word                # the file's stem
 description: What does this model answer?
 owner: team@example.com
 tier: medium                # low | medium | high: how much is at stake
@@ -109,7 +109,8 @@ def _contents(name: str, folder: Path, source: Literal["sql", "files"]) -> dict[
     contents = {folder / "expectations" / f"{name}.yaml": _SUITE}
     if source == "sql":
         contents[folder / "sql" / f"{name}.sql"] = _QUERY.substitute(name=name)
-    model = _MODEL.substitute(name=name, source=filled, schema=schema, hint=hint)
+    word = f'"{name}"' if name[0].isdigit() else name
+    model = _MODEL.substitute(name=name, word=word, source=filled, schema=schema, hint=hint)
     contents[folder / f"{name}.yaml"] = model
     return contents
 

@@ -68,9 +68,12 @@ def _problems(document: Document, error: ValidationError, model: type[BaseModel]
         kind, value, context = found["type"], found["input"], found.get("ctx", {})
         if kind == "extra_forbidden":
             yield _unknown_key(document, keys, section)
-        elif kind in {"missing", "union_tag_not_found"}:
-            keys = (*keys, "type") if kind == "union_tag_not_found" else keys
+        elif kind == "missing":
             yield document.problem(keys, "this key is missing", on_key=True)
+        elif kind == "union_tag_not_found":
+            allowed = ", ".join(filter(None, map(_tag, get_args(wanted))))
+            what = "this key is missing"
+            yield document.problem((*keys, "type"), what, on_key=True, allowed=allowed)
         elif kind == "union_tag_invalid":
             tags = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
             yield _unknown_word(document, (*keys, "type"), context["tag"], tags)
@@ -110,7 +113,7 @@ def _unknown_word(
     words = [str(word) for word in allowed]
     return document.problem(
         keys,
-        "unknown value" if isinstance(value, str) else "wants one of a few values",
+        "unknown value",
         got=shown_value(value),
         allowed=", ".join(words),
         fix=did_you_mean(value, words) if isinstance(value, str) else None,

@@ -19,6 +19,13 @@ from typing import Literal
 ESTIMATORS_GROUP = "evergreen.estimators"
 PIPELINES_GROUP = "evergreen.pipelines"
 
+_NOT_PUBLIC = frozenset({"tests", "conftest", "experimental", "externals"})
+# What no expectation takes from a model file: the library's own, and a row condition is code.
+_NOT_ARGUMENTS = frozenset({"library_metadata", "row_condition", "condition_parser"})
+# These ask a database, and a snapshot is not one.
+_NEED_A_DATABASE = frozenset(
+    {"expect_query_results_to_match_comparison", "expect_table_row_count_to_equal_other_table"}
+)
 _CORE = "great_expectations.expectations.core"
 _FARTHEST = 20
 
@@ -34,10 +41,14 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Estimator:
-    """A scikit-learn class; `task` is None for one that is neither classifier nor regressor."""
+    """A scikit-learn class; `task` is None for one that is neither classifier nor regressor.
+
+    `probabilities`: it has `predict_proba`, if perhaps only with some parameters.
+    """
 
     signature: Signature
     task: Literal["classification", "regression"] | None
+    probabilities: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,8 @@ def registered(group: str) -> frozenset[str]:
 def sklearn_estimator(name: str) -> Estimator | None:
     """Return what the class of a public dotted name takes, or None where there is no such class."""
     module, _, class_name = name.rpartition(".")
-    if not name.startswith("sklearn.") or any(part.startswith("_") for part in name.split(".")):
+    parts = name.split(".")
+    if parts[0] != "sklearn" or any(p.startswith("_") or p in _NOT_PUBLIC for p in parts):
         return None
     found = _resolve(module, class_name)
     if found is None:
@@ -79,7 +91,8 @@ def sklearn_estimator(name: str) -> Estimator | None:
         task = "classification"
     elif "RegressorMixin" in mixins:
         task = "regression"
-    return Estimator(_constructor(line), task)
+    methods = {getattr(node, "name", None) for each in line for node in each.node.body}
+    return Estimator(_constructor(line), task, "predict_proba" in methods)
 
 
 @cache
@@ -88,7 +101,11 @@ def sklearn_names() -> tuple[str, ...]:
     names = []
     root = _folder("sklearn")
     for path in sorted(root.iterdir()) if root else ():
-        if not path.name.startswith("_") and (path.is_dir() or path.suffix == ".py"):
+        if (
+            path.name[0] not in "_."
+            and path.stem not in _NOT_PUBLIC
+            and (path.is_dir() or path.suffix == ".py")
+        ):
             module = _module(f"sklearn.{path.stem}")
             exported = _exported(module) if module else ()
             names += [f"sklearn.{path.stem}.{name}" for name in exported if name[0].isupper()]
@@ -97,7 +114,7 @@ def sklearn_names() -> tuple[str, ...]:
 
 @cache
 def expectations() -> dict[str, str]:
-    """Return the class name of every core expectation of Great Expectations by its type.
+    """Return the class name of every core expectation on rows by its type.
 
     A class that the library leaves unfinished is among them; it has no signature.
     """
@@ -106,7 +123,7 @@ def expectations() -> dict[str, str]:
     for node in _statements(core.tree.body) if core else ():
         if isinstance(node, ast.ImportFrom) and node.module:
             kind = node.module.rpartition(".")[2]
-            if kind.startswith("expect_"):
+            if kind.startswith("expect_") and kind not in _NEED_A_DATABASE:
                 found[kind] = node.names[0].name
     return found
 
@@ -115,7 +132,8 @@ def expectations() -> dict[str, str]:
 def expectation_signature(kind: str) -> Signature | None:
     """Return the arguments of a core expectation, or None where there is no such expectation.
 
-    What every expectation has (`meta`, `result_format`, …) is Evergreen's to set and is left out.
+    What every expectation has (`meta`, `result_format`, …) is Evergreen's to set and is left out;
+    so are row conditions, which are code.
     """
     class_name = expectations().get(kind)
     found = _resolve(_CORE, class_name) if class_name else None
@@ -123,7 +141,7 @@ def expectation_signature(kind: str) -> Signature | None:
     if not line or _is_abstract(line):
         return None
     fields: dict[str, bool] = {}
-    common: set[str] = {"library_metadata"}
+    common = set(_NOT_ARGUMENTS)
     for each in reversed(line):
         own = dict(_fields(each.node))
         if each.node.name in {"Expectation", "BatchExpectation"}:

@@ -17,8 +17,9 @@ def plain(value: object, longest: int = 2000) -> str:
     >>> plain("a\x1b[31mb\nc")
     'a[31mb c'
     """
-    text = re.sub(r"\s+", " ", str(value))
+    text = re.sub(r"\s", " ", str(value))
     text = "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
+    text = re.sub(" +", " ", text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 

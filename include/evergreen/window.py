@@ -54,8 +54,10 @@ def windows_at(
     known; the train window is the `train_window` before that.
 
     Raises:
-        ValueError: where the label's delay leaves nothing of the test window.
+        ValueError: where the label's delay leaves nothing of the test window, or the as-of has no zone.
     """
+    if as_of.utcoffset() is None:
+        raise ValueError("an as-of must carry a time zone")
     as_of = as_of.astimezone(UTC)
     split = test_window.before(as_of)
     labelled_until = label_delay.before(as_of)

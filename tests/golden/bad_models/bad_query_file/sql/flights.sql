@@ -1,0 +1,5 @@
+-- late flights
+SELECT *, 'it''s :late' AS note
+FROM flights
+WHERE time_hour >= :start::timestamp
+  AND time_hour < :ende

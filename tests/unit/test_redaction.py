@@ -1,0 +1,94 @@
+"""Secrets are masked by value, in every form they leave in."""
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from evergreen import redaction
+from evergreen.redaction import hide, holds_password, redact
+
+
+@pytest.fixture(autouse=True)
+def no_other_secrets(monkeypatch):
+    monkeypatch.setattr(redaction, "_secrets", {})
+
+
+SECRET = 'p@ss "w/o"\\rd é+'
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        json.dumps({"password": SECRET}),
+        repr(SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(SECRET.encode()).decode().rstrip("="),
+    ],
+)
+def test_a_registered_secret_is_masked_in_every_form(form):
+    hide(SECRET)
+    shown = redact(f"before {form} after")
+    assert "***" in shown
+    assert form not in shown
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+
+
+def test_a_secret_over_several_lines_is_masked_on_one_line():
+    hide("BEGIN KEY\nabcdef\nEND KEY")
+    assert redact("x BEGIN KEY abcdef END KEY y") == "x *** y"
+
+
+def test_the_longer_of_two_secrets_is_masked_whole():
+    hide("hunter")
+    hide("hunter22")
+    assert redact("hunter22") == "***"
+
+
+@pytest.mark.parametrize("secret", ["", "abc", "    ", "\n\n\n\n"])
+def test_what_is_too_short_to_be_a_secret_masks_nothing(secret):
+    hide(secret)
+    assert redact("abc def") == "abc def"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://bob:hunter22@db/x", "postgresql://bob:***@db/x"),
+        ("postgresql+psycopg://:hunter22@db/x", "postgresql+psycopg://:***@db/x"),
+        ("redis://u:p@ss@h", "redis://u:***@h"),
+        ("postgresql://u:pa/ss@h/db", "postgresql://u:***@h/db"),
+        ("s3://key:secret@bucket/x and more", "s3://key:***@bucket/x and more"),
+        ("postgresql://h/db?user=u&password=hunter22&a=1", "postgresql://h/db?user=u&password=***&a=1"),
+        ("https://h/?access_key=abc", "https://h/?access_key=***"),
+    ],
+)
+def test_a_password_within_a_url_is_masked(text, shown):
+    assert redact(text) == shown
+    assert holds_password(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://localhost:8080/x and bob@example.com",
+        "http://localhost:8080/bob@example.com",
+        "sqlite:///data/x.db",
+        "postgresql://bob@db:5432/x",
+        "s3://bucket/flights/*.parquet",
+        "12:30 ops@example.com",
+    ],
+)
+def test_what_holds_no_password_is_left_alone(text):
+    assert redact(text) == text
+    assert not holds_password(text)
+
+
+def test_json_stays_json_where_a_url_in_it_is_masked():
+    text = json.dumps({"url": "pg://u:hunter22@h", "mail": "a@b"}, separators=(",", ":"))
+    assert json.loads(redact(text)) == {"url": "pg://u:***@h", "mail": "a@b"}
