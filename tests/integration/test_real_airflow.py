@@ -169,17 +169,23 @@ class World:
             ledger.close()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Started:
-    """The runs that were started, by run id."""
+    """The runs that were started at once, by run id."""
 
-    backfilled: str = ""
-    scheduled: str = ""
-    asked: str = ""
-    woken: str = ""
-    rejected: str = ""
-    ahead: str = ""
-    changing: str = ""
+    changing: str
+    rejected: str
+    ahead: str
+    asked: str
+    scheduled: str
+
+
+@dataclass(frozen=True)
+class StartedLater:
+    """The runs that had to wait for an earlier run of their model."""
+
+    backfilled: str
+    woken: str
 
 
 @pytest.fixture(scope="module")
@@ -224,22 +230,42 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def runs(world: World) -> Started:
-    """Start every run; only what must wait for another run is started later."""
-    started = Started()
+    """Start all runs that need no other."""
     for name in ("changing", "picky", "asked", "timed"):
         world.api.unpause(f"{name}__retrain")
-    started.changing = world.api.trigger("changing__retrain")
-    started.rejected = world.api.trigger("picky__retrain", reason="a rejected try")
-    started.ahead = world.api.trigger(
-        "picky__retrain", as_of=(NOW + timedelta(days=400)).isoformat(timespec="seconds")
+    ahead = (NOW + timedelta(days=400)).isoformat(timespec="seconds")
+    return Started(
+        changing=world.api.trigger("changing__retrain"),
+        rejected=world.api.trigger("picky__retrain", reason="a rejected try"),
+        ahead=world.api.trigger("picky__retrain", as_of=ahead),
+        asked=world.api.trigger(
+            "asked__retrain",
+            as_of=THIS_MONTH.isoformat(),
+            reason="a first look",
+            release="never",
+        ),
+        scheduled=world.until(
+            "the schedule runs", lambda: world.api.run_of_type("timed__retrain", "scheduled")
+        ),
     )
-    started.asked = world.api.trigger(
-        "asked__retrain",
-        as_of=THIS_MONTH.isoformat(),
-        reason="a first look",
-        release="never",
+
+
+@pytest.fixture(scope="module")
+def later(world: World, runs: Started) -> StartedLater:
+    """Start what needs a champion, or another run's end, to be worth starting."""
+    world.finished("asked__retrain", runs.asked)
+    world.api.emit("evergreen://asked/retrain-request", reason="drift of wind")
+    world.finished("timed__retrain", runs.scheduled)
+    month = (THIS_MONTH - relativedelta(months=2)).date()
+    world.api.backfill("timed__retrain", month, month)
+    return StartedLater(
+        backfilled=world.until(
+            "the backfill runs", lambda: world.api.run_of_type("timed__retrain", "backfill")
+        ),
+        woken=world.until(
+            "the request runs", lambda: world.api.run_of_type("asked__retrain", "asset_triggered")
+        ),
     )
-    return started
 
 
 def test_a_broken_file_is_shown_beside_the_models_that_run(world):
@@ -281,7 +307,6 @@ def test_a_run_goes_on_as_it_began_though_its_file_changes_and_breaks(world, run
 
 def test_a_run_of_the_schedule_releases_the_first_champion(world, runs):
     dag_id = "timed__retrain"
-    runs.scheduled = world.until("the schedule runs", lambda: world.api.run_of_type(dag_id, "scheduled"))
     assert world.finished(dag_id, runs.scheduled) == "success"
     assert set(world.api.states(dag_id, runs.scheduled).values()) == {"success"}
     entries = world.entries(f"timed/{runs.scheduled}")
@@ -291,12 +316,8 @@ def test_a_run_of_the_schedule_releases_the_first_champion(world, runs):
     assert entries["run_finished"]["outcome"] == "promoted"
 
 
-def test_a_backfill_fills_history_and_never_replaces_newer_data(world, runs):
-    dag_id = "timed__retrain"
-    assert world.finished(dag_id, runs.scheduled) == "success"
-    month = (THIS_MONTH - relativedelta(months=2)).date()
-    world.api.backfill(dag_id, month, month)
-    run_id = world.until("the backfill runs", lambda: world.api.run_of_type(dag_id, "backfill"))
+def test_a_backfill_fills_history_and_never_replaces_newer_data(world, later):
+    dag_id, run_id = "timed__retrain", later.backfilled
     assert world.finished(dag_id, run_id) == "success"
     states = world.api.states(dag_id, run_id)
     assert (states["register"], states["release"], states["report"]) == ("skipped", "skipped", "success")
@@ -320,11 +341,8 @@ def test_a_run_by_hand_takes_the_as_of_the_reason_and_the_release_it_was_asked_f
     assert "release" not in entries
 
 
-def test_a_retrain_request_wakes_the_model_and_its_reason_is_kept(world, runs):
-    dag_id = "asked__retrain"
-    world.finished(dag_id, runs.asked)
-    world.api.emit("evergreen://asked/retrain-request", reason="drift of wind")
-    run_id = world.until("the request runs", lambda: world.api.run_of_type(dag_id, "asset_triggered"))
+def test_a_retrain_request_wakes_the_model_and_its_reason_is_kept(world, later):
+    dag_id, run_id = "asked__retrain", later.woken
     assert world.finished(dag_id, run_id) == "success"
     entries = world.entries(f"asked/{run_id}")
     begun = entries["run_started"]
