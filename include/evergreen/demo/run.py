@@ -12,6 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -149,7 +150,14 @@ def _airflow(plan: Plan, console: Console) -> RunningAirflow:
     console.print(f"The warehouse is there ({time.monotonic() - began:.0f} s).")
     with console.status("Starting Airflow: API server, dag-processor, scheduler, triggerer ..."):
         began = time.monotonic()
-        running = start_airflow(plan.airflow_home, plan.dags, port=plan.port, extra_env=plan.environment)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # Asking makes MLflow's database. Two trainings that both come first would race to make it,
+            # and MLflow's migrations do not survive that on SQLite.
+            tracking = pool.submit(read_champion, plan.settings, plan.models[0])
+            running = start_airflow(
+                plan.airflow_home, plan.dags, port=plan.port, extra_env=plan.environment
+            )
+            tracking.result()
     console.print(f"Airflow answers at {running.url} ({time.monotonic() - began:.0f} s).")
     return running
 
