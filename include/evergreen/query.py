@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from evergreen.names import did_you_mean
 
 BOUND = ("start", "end")
+LONGEST_QUERY = 64 * 1024
+MOST_FLAWS = 50
 
 _BIND = re.compile(r"(?<![:\w\\]):(\w+)(?![:\w])")
 _CAST_BIND = re.compile(r"(?<![:\w\\]):(start|end)::(\w*)")
@@ -38,9 +40,18 @@ class _Token:
 
 
 def flaws(query: str) -> list[Flaw]:
-    """Return what is wrong with a query, in its order; an empty list where nothing is."""
+    """Return what is wrong with a query, in its order; an empty list where nothing is.
+
+    At most `MOST_FLAWS` are returned.
+    """
+    if len(query) > LONGEST_QUERY:
+        got = f"{len(query)} characters"
+        return [
+            Flaw(0, "the query is too long", got, f"keep it below {LONGEST_QUERY}; a view can hold more")
+        ]
     tokens = list(_tokens(query))
-    return sorted([*_shape(tokens), *_binds(query, tokens)], key=lambda flaw: flaw.offset)
+    found = sorted([*_shape(tokens), *_binds(query, tokens)], key=lambda flaw: flaw.offset)
+    return found[:MOST_FLAWS]
 
 
 def _tokens(query: str) -> Iterator[_Token]:

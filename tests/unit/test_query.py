@@ -5,7 +5,7 @@ import sqlalchemy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.query import _BIND, flaws
+from evergreen.query import _BIND, LONGEST_QUERY, MOST_FLAWS, flaws
 
 GOOD = "SELECT * FROM t WHERE a >= :start AND a < :end"
 
@@ -51,6 +51,16 @@ def test_a_flaw_stands_where_it_is_written():
     query = f"{GOOD}\n  AND b = :other"
     (flaw,) = flaws(query)
     assert query[flaw.offset :] == ":other"
+
+
+def test_a_query_that_would_take_seconds_to_read_is_refused_unread():
+    (flaw,) = flaws(GOOD + " " * LONGEST_QUERY)
+    assert flaw.what == "the query is too long"
+    assert flaws(GOOD + " " * (LONGEST_QUERY - len(GOOD))) == []
+
+
+def test_flaws_are_bounded_in_number():
+    assert len(flaws(GOOD + " AND :x" * 1000)) == MOST_FLAWS
 
 
 @given(st.text(st.sampled_from(":a1_ \\'\"-*/\n;é[]()"), max_size=40))
