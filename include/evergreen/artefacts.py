@@ -21,6 +21,11 @@ def describe(path: Path, name: str | None = None) -> Artefact:
     return Artefact(name or path.name, sha256, path.stat().st_size)
 
 
+def describe_bytes(name: str, content: bytes) -> Artefact:
+    """Return the artefact that `content` is once it is stored under `name`."""
+    return Artefact(name, hashlib.sha256(content).hexdigest(), len(content))
+
+
 def describe_folder(folder: Path) -> tuple[Artefact, ...]:
     """Return the artefacts of every file below `folder`, sorted by name (with `/`)."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -103,6 +103,7 @@ class ValidationReport:
     quarantined_rows: int
     quarantine_uri: str | None
     report_uri: str | None
+    artefacts: tuple[Artefact, ...] = ()
 
     @property
     def errors(self) -> tuple[ExpectationOutcome, ...]:

@@ -1,6 +1,6 @@
 """Imports everything once, then forks a process per task and lets it run the real operator.
 
-Reads one JSON line per task from standard input: {"task": ..., "try_number": ..., "fail": ... or null};
+Reads one JSON line per task from standard input: {"home": ..., "task": ..., "try_number": ..., "fail": ...};
 answers with one: {"code": ...}. Code 0: success, 99: skipped, 137: killed at the failpoint, 1: error.
 """
 
@@ -66,6 +66,7 @@ def run_task(model_file: Path, order: dict) -> int:
     from evergreen.loading import load_spec
     from evergreen_airflow.factory import build_retrain_dag
 
+    os.environ["EVERGREEN_HOME"] = order["home"]
     if order["fail"]:
         os.environ["EVERGREEN_FAIL"] = order["fail"]
     end = datetime(2013, 4, 1, tzinfo=UTC)

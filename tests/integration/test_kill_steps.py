@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -58,42 +57,47 @@ expectations:
 """
 
 
-def failpoints() -> list[tuple[str, str]]:
-    """Every failpoint of the code with the task that reaches it; the ledger's are reached by all."""
-    found = set()
+def failpoints() -> dict[str, list[str]]:
+    """The failpoints of the code by the task that reaches them; the ledger's are reached by all."""
+    found: set[str] = set()
     for path in (ROOT / "include" / "evergreen").rglob("*.py"):
         found |= set(re.findall(r'failpoint\("([a-z_.]+)"\)', path.read_text(encoding="utf-8")))
-    pairs = []
+    by_task: dict[str, list[str]] = {step: [] for step in STEPS}
     for name in sorted(found):
         area = name.partition(".")[0]
         if name == "ledger.before_migrated":
-            area = "resolve_window"  # the first task to open the ledger
-        pairs += [(name, step) for step in STEPS] if area == "ledger" else [(name, area)]
-    return pairs
+            by_task["resolve_window"].append(name)  # the first task to open the ledger
+        elif area == "ledger":
+            for points in by_task.values():
+                points.append(name)
+        else:
+            by_task[area].append(name)
+    return by_task
+
+
+def rounds() -> list[dict[str, str]]:
+    """Whole runs, in the k-th of which each task is killed at its k-th failpoint, if it has so many."""
+    by_task = failpoints()
+    longest = max(len(points) for points in by_task.values())
+    return [
+        {step: points[k] for step, points in by_task.items() if k < len(points)} for k in range(longest)
+    ]
 
 
 @dataclass
 class Tasks:
-    """One installation in `home`, whose state after each task is kept to start from again."""
+    """Processes that run one task each, in whatever home a test names."""
 
     folder: Path
-    home: Path
     process: subprocess.Popen[str]
 
-    def run(self, task: str, fail: str | None = None, try_number: int = 1) -> int:
+    def run(self, home: Path, task: str, fail: str | None = None, try_number: int = 1) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        order = {"task": task, "fail": fail, "try_number": try_number}
+        order = {"home": str(home), "task": task, "fail": fail, "try_number": try_number}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())["code"]
-
-    def keep(self, step: str) -> None:
-        shutil.copytree(self.home, self.folder / f"before-{step}")
-
-    def back_to(self, step: str) -> None:
-        shutil.rmtree(self.home)
-        shutil.copytree(self.folder / f"before-{step}", self.home)
 
     def log(self) -> str:
         return (self.folder / "log").read_text(encoding="utf-8")[-3000:]
@@ -105,7 +109,6 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
     (folder / f"{NAME}.yaml").write_text(MODEL, encoding="utf-8")
     (folder / "suite.yaml").write_text(SUITE, encoding="utf-8")
     fill_warehouse(folder / "warehouse.db")
-    (folder / "home").mkdir()
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(folder / "airflow"),
@@ -113,7 +116,6 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
         "AIRFLOW_CONN_KILL_WAREHOUSE": json.dumps(
             {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}
         ),
-        "EVERGREEN_HOME": str(folder / "home"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_NUM_THREADS": "1",
     }
@@ -134,16 +136,16 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
     with process:
         assert process.stdout is not None
         assert "ready" in process.stdout.readline()
-        yield Tasks(folder, folder / "home", process)
+        yield Tasks(folder, process)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tasks: Tasks) -> dict:
-    """Run once without a kill, keeping the state before each task; what it came to is the measure."""
+    """What a run without a kill comes to."""
+    home = tasks.folder / "undisturbed"
     for step in STEPS:
-        tasks.keep(step)
-        assert tasks.run(step) == 0, tasks.log()
-    return state_of(tasks.home)
+        assert tasks.run(home, step) == 0, tasks.log()
+    return state_of(home)
 
 
 def fill_warehouse(path: Path) -> None:
@@ -207,18 +209,17 @@ def test_the_undisturbed_run_promotes_its_challenger(undisturbed: dict):
     assert undisturbed["aliases"] == {"champion": 1}
 
 
-@pytest.mark.parametrize(("failpoint", "step"), failpoints())
-def test_a_task_killed_and_retried_ends_as_if_it_had_never_been_killed(
-    tasks: Tasks, undisturbed: dict, failpoint: str, step: str
+@pytest.mark.parametrize("killed_at", rounds(), ids=lambda points: f"{len(points)}-tasks-killed")
+def test_tasks_killed_and_retried_end_as_if_they_had_never_been_killed(
+    tasks: Tasks, undisturbed: dict, killed_at: dict[str, str], request: pytest.FixtureRequest
 ):
-    tasks.back_to(step)
-    assert tasks.run(step, fail=failpoint) == EXIT_CODE, tasks.log()
-    assert tasks.run(step, try_number=2) == 0, tasks.log()
-    for later in STEPS[STEPS.index(step) + 1 :]:
-        assert tasks.run(later) == 0, tasks.log()
-    assert state_of(tasks.home) == undisturbed
+    home = tasks.folder / request.node.name
+    for step in STEPS:
+        if step in killed_at:
+            assert tasks.run(home, step, fail=killed_at[step]) == EXIT_CODE, tasks.log()
+        assert tasks.run(home, step, try_number=2) == 0, tasks.log()
+    assert state_of(home) == undisturbed
 
 
-def test_every_failpoint_belongs_to_a_task():
-    assert {step for _, step in failpoints()} <= set(STEPS)
-    assert len(failpoints()) > len(STEPS)
+def test_every_task_has_a_place_to_be_killed_at():
+    assert all(failpoints().values())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from evergreen.entry_keys import entry_key
 from evergreen.ledger.questions import as_of, history
 from evergreen.results import (
     Candidate,
@@ -93,8 +94,8 @@ class Story:
         self.ledger.free(self.lease)
         self.hours += 1
 
-    def write(self, kind, name, result, number=""):
-        self.ledger.append(kind, f"{kind}/m/{name}{number}", to_json(result), self.lease)
+    def write(self, kind, name, result, number=1):
+        self.ledger.append(kind, entry_key(kind, f"m/{name}", number), to_json(result), self.lease)
 
 
 @pytest.fixture
@@ -140,8 +141,8 @@ def test_a_run_without_a_report_is_unfinished(story):
 def test_a_second_report_of_a_run_that_was_tried_again_is_the_one_that_counts(story):
     story.lease = story.ledger.acquire("m", "m/april")
     failure = StepFailure("train", "TrainingFailed", "no", False)
-    story.write("step_failed", "april", failure, "/2")
-    story.write("run_finished", "april", RunReport("m/april", "m", None, "failed", 1, None, "no"), "/2")
+    story.write("step_failed", "april", failure, 2)
+    story.write("run_finished", "april", RunReport("m/april", "m", None, "failed", 1, None, "no"), 2)
     run = history(story.ledger, "m")[1]
     assert (run.decision, run.failure) == ("failed", failure)
 
@@ -183,7 +184,7 @@ def test_a_champion_comes_with_the_entries_it_rests_on(story):
 def test_the_evidence_is_the_newest_comparison_before_the_release(story):
     story.lease = story.ledger.acquire("m", "m/may")
     newest = from_json(Comparison, story.ledger.find("comparison/m/may").body)
-    story.write("comparison", "may", newest, "/2")
+    story.write("comparison", "may", newest, 2)
     found = as_of(story.ledger, "m", NOON + timedelta(days=1))
     assert found.comparison.key == "comparison/m/may"
 

@@ -5,11 +5,11 @@ Pure functions over entries: any `ports.Ledger` will do, and nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Entry, Ledger
 from evergreen.results import (
     Comparison,
@@ -68,7 +68,7 @@ def history(ledger: Ledger, model: str) -> list[PastRun]:
                 retrain.run_key, retrain.windows.as_of, retrain.reason, started_at=entry.at
             )
         else:
-            run_key = _run_key(entry, runs)
+            run_key = run_key_of(entry.key)
             if run_key in runs:
                 runs[run_key] = _learned(runs[run_key], entry)
     return list(runs.values())
@@ -119,19 +119,13 @@ def _release_at(ledger: Ledger, model: str, instant: datetime, by: By) -> Entry 
 
 
 def _newest(ledger: Ledger, kind: str, run_key: str, before_seq: int) -> Entry | None:
-    """Return the run's newest entry of a kind before a seq; its keys count on: KIND/RUN/2, /3, …."""
+    """Return the run's newest entry of a kind before a seq."""
     newest, number = None, 1
-    entry = ledger.find(f"{kind}/{run_key}")
+    entry = ledger.find(entry_key(kind, run_key))
     while entry is not None and entry.seq < before_seq:
         newest, number = entry, number + 1
-        entry = ledger.find(f"{kind}/{run_key}/{number}")
+        entry = ledger.find(entry_key(kind, run_key, number))
     return newest
-
-
-def _run_key(entry: Entry, runs: Container[str]) -> str:
-    run_key = entry.key.removeprefix(f"{entry.kind}/")
-    counted, _, number = run_key.rpartition("/")
-    return counted if run_key not in runs and number.isdecimal() else run_key
 
 
 def _learned(run: PastRun, entry: Entry) -> PastRun:

@@ -1,15 +1,17 @@
 """What a run has written down: every step finds its inputs and its own earlier result here.
 
-Keys are `KIND/RUN_KEY`. A kind that a run may write more than once counts on: `KIND/RUN_KEY/2`.
+Keys are those of `entry_keys.py`; a kind that a run may write more than once counts on.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import EllipsisType
 from typing import TypeVar
 
+from evergreen.entry_keys import entry_key
 from evergreen.errors import EvergreenError, LedgerError
 from evergreen.ports import Entry, Lease
 from evergreen.redaction import redact
@@ -73,7 +75,7 @@ def record(
 ) -> Entry:
     """Write the run's one result of a kind; `expected_release` as in `Ledger.append`."""
     return workspace.ledger.append(
-        kind, f"{kind}/{run_key}", to_json(result), lease, expected_release=expected_release
+        kind, entry_key(kind, run_key), to_json(result), lease, expected_release=expected_release
     )
 
 
@@ -109,8 +111,4 @@ def _note_failure(
 
 
 def _keys(kind: str, run_key: str) -> Iterator[str]:
-    yield f"{kind}/{run_key}"
-    number = 2
-    while True:
-        yield f"{kind}/{run_key}/{number}"
-        number += 1
+    return (entry_key(kind, run_key, number) for number in itertools.count(1))

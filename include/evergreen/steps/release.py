@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from evergreen.entry_keys import entry_key
 from evergreen.errors import ChampionMoved, StoreUnavailable
 from evergreen.failpoints import failpoint
 from evergreen.ports import Lease
@@ -60,7 +61,7 @@ def settle(workspace: Workspace, model: str, lease: Lease) -> None:
     if intended is None:
         return
     intent = from_json(Release, intended.body)
-    if workspace.ledger.find(f"release/{intent.run_key}") is None:
+    if workspace.ledger.find(entry_key("release", intent.run_key)) is None:
         log.warning("finishing the release that run %s began", intent.run_key)
         _finish(workspace, intent, lease)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.adapters.gx_validator.frame import to_frame
 from evergreen.adapters.gx_validator.suite import great_expectations, judge
+from evergreen.artefacts import describe_bytes
 from evergreen.canonical import digest_of
 from evergreen.errors import DataUnusable, bounded
 from evergreen.failpoints import failpoint
@@ -67,9 +68,11 @@ class GxValidator:
         findings = tuple(_finding(expectation, result, rows, key) for expectation, result in judged)
         kept = collect(rows, _faults(findings, results))
         folder = self._folder(model, snapshot, suite)
-        quarantine_uri = None
+        quarantine_uri, artefacts = None, []
         if kept.failing:
-            quarantine_uri = folder.write("rows.parquet", to_parquet(kept.rows))
+            quarantined = to_parquet(kept.rows)
+            quarantine_uri = folder.write("rows.parquet", quarantined)
+            artefacts.append(describe_bytes("rows.parquet", quarantined))
         failpoint("validate.quarantined")
         page = Page(
             model=model,
@@ -81,7 +84,9 @@ class GxValidator:
             rows_kept=kept.rows.num_rows,
             judge=f"Great Expectations {gx.__version__}",
         )
-        report_uri = folder.write("report.html", render(page))
+        report = render(page)
+        report_uri = folder.write("report.html", report)
+        artefacts.append(describe_bytes("report.html", report))
         failpoint("validate.reported")
         outcomes = tuple(finding.outcome for finding in findings)
         passed = all(outcome.passed or outcome.severity == "warning" for outcome in outcomes)
@@ -94,7 +99,13 @@ class GxValidator:
             kept.failing,
         )
         return ValidationReport(
-            passed, rows.num_rows, outcomes, kept.rows.num_rows, quarantine_uri, report_uri
+            passed,
+            rows.num_rows,
+            outcomes,
+            kept.rows.num_rows,
+            quarantine_uri,
+            report_uri,
+            tuple(artefacts),
         )
 
     def _folder(self, model: str, snapshot: Snapshot, suite: Suite) -> Folder:
