@@ -167,6 +167,7 @@ def _log(
     folder: Path,
 ) -> Candidate:
     run_id = run.info.run_id
+    failpoint("train.run_created")
     try:
         run_log.log_params(client, run_id, retrain)
         run_log.log_dataset(client, run_id, retrain, snapshot)

@@ -1,0 +1,265 @@
+"""A real MLflow: what a run keeps, and what killed, damaged or racing tries come to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evergreen.adapters.child_scorer import ChildScorer
+from evergreen.adapters.mlflow_registry import MlflowRegistry
+from evergreen.adapters.mlflow_trainer import MlflowTrainer, _experiment
+from evergreen.errors import ArtefactDamaged, BadConfiguration, ModelRefused, StoreUnavailable
+from evergreen.failpoints import EXIT_CODE
+from evergreen.results import Candidate
+from evergreen.serving.tracking import open_client
+from evergreen.training import estimators
+from evergreen.training.fit import fit
+from tests.contracts.trainer import train
+from tests.integration.mlflow_process import train_register_release
+from tests.integration.mlflow_store import MlflowStore
+from tests.training_runs import regression_spec, rows_of, spec_of
+
+FAILPOINTS = [
+    "train.run_created",
+    "train.model_logged",
+    "train.candidate_logged",
+    "train.model_ready",
+    "register.version_created",
+    "register.aliased",
+    "release.alias_moved",
+]
+
+
+@pytest.fixture
+def trainer(mlflow_store: MlflowStore) -> MlflowTrainer:
+    return MlflowTrainer(mlflow_store.tracking_uri, mlflow_store.artifact_uri, ())
+
+
+@pytest.fixture
+def client(mlflow_store: MlflowStore) -> Any:
+    return open_client(mlflow_store.tracking_uri)
+
+
+def runs_of(client: Any, model: str, where: str = "") -> list[Any]:
+    experiment = client.get_experiment_by_name(model)
+    return list(client.search_runs([experiment.experiment_id], where))
+
+
+def folder_of(uri: str) -> Path:
+    return Path(uri.removeprefix("file://"))
+
+
+def test_a_run_keeps_parameters_metrics_dataset_tags_and_pictures(
+    trainer: MlflowTrainer, client: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_of("keeps_all", params={"C": 0.5})
+    candidate = train(trainer, "k", spec)
+    run = client.get_run(candidate.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["params.C"] == "0.5"
+    assert run.data.params["estimator"] == "sklearn.linear_model.LogisticRegression"
+    assert run.data.metrics == pytest.approx(candidate.metrics)
+    assert {
+        "log_loss",
+        "baseline_log_loss",
+        "brier",
+        "error_rate",
+        "roc_auc",
+    } <= candidate.metrics.keys()
+    assert run.data.tags["evergreen.snapshot"] == "e" * 64
+    assert run.data.tags["evergreen.model_file"] == "d" * 64
+    assert run.data.tags["evergreen.run_key"] == "keeps_all/run-1"
+    assert run.data.tags["evergreen.owner"] == "ops@example.com"
+    dataset = run.inputs.dataset_inputs[0].dataset
+    assert dataset.digest == "e" * 36
+    assert json.loads(dataset.source)["uri"] == "file:///snapshots/e"
+    pictures = {entry.path for entry in client.list_artifacts(candidate.run_id, "plots")}
+    assert pictures == {"plots/roc.png", "plots/calibration.png"}
+    assert capfd.readouterr().out == ""
+
+
+def test_the_stored_model_says_how_to_run_it(trainer: MlflowTrainer, client: Any) -> None:
+    import yaml
+
+    candidate = train(trainer, "k", regression_spec("says_how"))
+    folder = folder_of(candidate.model.uri)
+    description = yaml.safe_load((folder / "MLmodel").read_text())
+    assert description["flavors"]["sklearn"]["serialization_format"] == "skops"
+    names = [column["name"] for column in json.loads(description["signature"]["inputs"])]
+    assert names[:3] == ["distance", "carrier", "holiday"]
+    requirements = (folder / "requirements.txt").read_text().split()
+    assert all("==" in line for line in requirements)
+    assert {line.partition("==")[0] for line in requirements} >= {"scikit-learn", "skops", "numpy"}
+    assert len(json.loads((folder / "input_example.json").read_text())["data"]) == 5
+    assert not list(folder.rglob("*.pkl"))
+    logged = client.get_logged_model(description["model_id"])
+    assert str(logged.status) == "READY"
+    assert logged.source_run_id == candidate.run_id
+
+
+def test_the_scorer_answers_what_the_trained_model_answered(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore
+) -> None:
+    spec = spec_of("same_answer", estimator="sklearn.ensemble.HistGradientBoostingClassifier")
+    candidate = train(trainer, "k", spec)
+    scored = ChildScorer(mlflow_store.tracking_uri, ()).predict(candidate, rows_of(80, 1))
+    here = fit(spec, rows_of(200, 0), rows_of(80, 1)).test_predictions
+    np.testing.assert_allclose(scored, here, atol=1e-12)
+
+
+def test_a_model_file_swapped_after_training_is_refused(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore
+) -> None:
+    honest, other = (train(trainer, key, spec_of("swapped")) for key in ("a", "b"))
+    file = folder_of(honest.model.uri) / "MLmodel"
+    file.write_bytes((folder_of(other.model.uri) / "MLmodel").read_bytes())
+    with pytest.raises(ArtefactDamaged, match="altered file 'MLmodel'"):
+        ChildScorer(mlflow_store.tracking_uri, ()).predict(honest, rows_of(5, 1))
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_a_process_killed_at_any_point_and_retried_ends_as_if_never_killed(
+    failpoint: str, mlflow_store: MlflowStore, client: Any
+) -> None:
+    model = "killed_" + failpoint.replace(".", "_")
+    uris = (mlflow_store.tracking_uri, mlflow_store.artifact_uri)
+    command = [sys.executable, "-m", "tests.integration.mlflow_process", *uris, model]
+    killed = subprocess.run(
+        command, env=os.environ | {"EVERGREEN_FAIL": failpoint}, capture_output=True, check=False
+    )
+    assert killed.returncode == EXIT_CODE, killed.stderr
+    candidate, number = train_register_release(*uris, model)
+    assert (candidate, number) == train_register_release(*uris, model)
+    assert number == 1
+    found = runs_of(client, model, "tags.`evergreen.candidate_key` = 'key'")
+    assert [(run.info.run_id, run.info.status) for run in found] == [(candidate.run_id, "FINISHED")]
+    assert {run.info.status for run in runs_of(client, model)} <= {"FINISHED", "KILLED"}
+    aliases = client.get_registered_model(model).aliases
+    assert {alias: int(version) for alias, version in aliases.items()} == {"champion": 1}
+    version = client.get_model_version(model, "1")
+    assert version.tags["evergreen.candidate_key"] == "key"
+    assert version.tags["evergreen.run_key"] == "run"
+    assert len(client.search_model_versions(f"name = '{model}'")) == 1
+
+
+def test_a_run_without_its_candidate_is_not_found_and_trained_again(
+    trainer: MlflowTrainer, client: Any
+) -> None:
+    first = train(trainer, "k", spec_of("lost_candidate"))
+    run = client.get_run(first.run_id)
+    file = folder_of(run.info.artifact_uri) / "candidate.json"
+    for damage in (lambda: file.write_text(file.read_text().replace("0", "1")), file.unlink):
+        damage()
+        assert trainer.find("lost_candidate", "k") is None
+    second = train(trainer, "k", spec_of("lost_candidate"))
+    assert second.run_id != first.run_id
+    assert trainer.find("lost_candidate", "k") == second
+
+
+def test_a_fit_that_fails_leaves_no_run(trainer: MlflowTrainer, client: Any) -> None:
+    from evergreen.errors import TrainingFailed
+
+    with pytest.raises(TrainingFailed, match="max_iter"):
+        train(trainer, "k", spec_of("fails", params={"max_iter": -1}))
+    assert runs_of(client, "fails") == []
+
+
+def test_processes_that_make_the_experiment_at_once_get_the_same(
+    mlflow_store: MlflowStore, client: Any
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(lambda _: _experiment(client, "raced", mlflow_store.artifact_uri), range(8)))
+    assert len(ids) == 1
+    location = client.get_experiment(ids.pop()).artifact_location
+    assert location == f"{mlflow_store.artifact_uri}/raced"
+
+
+def test_an_experiment_made_by_another_between_look_and_make_is_used(
+    mlflow_store: MlflowStore, client: Any
+) -> None:
+    made = client.create_experiment("made_between")
+
+    class Late:
+        """Looks once before the other process made the experiment."""
+
+        looked = False
+
+        def get_experiment_by_name(self, name: str) -> Any:
+            first, self.looked = not self.looked, True
+            return None if first else client.get_experiment_by_name(name)
+
+        create_experiment = client.create_experiment
+
+    assert _experiment(Late(), "made_between", mlflow_store.artifact_uri) == made
+
+
+def test_a_deleted_experiment_is_named_with_the_way_back(trainer: MlflowTrainer, client: Any) -> None:
+    train(trainer, "k", spec_of("deleted"))
+    client.delete_experiment(client.get_experiment_by_name("deleted").experiment_id)
+    with pytest.raises(BadConfiguration, match="mlflow experiments restore"):
+        train(trainer, "k2", spec_of("deleted"))
+
+
+class Untrusted:
+    """A regressor that no list trusts."""
+
+    def fit(self, frame: Any, targets: Any) -> Untrusted:
+        return self
+
+    def predict(self, frame: Any) -> np.ndarray:
+        return np.zeros(len(frame))
+
+
+def test_a_model_that_could_not_be_loaded_again_is_refused_before_it_is_logged(
+    trainer: MlflowTrainer, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimators, "_registered", lambda *_: (lambda params, seed: Untrusted(), None))
+    with pytest.raises(ModelRefused, match=r"Untrusted.*EVERGREEN_TRUSTED_TYPES"):
+        train(trainer, "k", regression_spec("untrusted", pipeline="mine"))
+    assert runs_of(client, "untrusted") == []
+
+
+def test_a_user_of_mlflow_can_run_the_champion_by_its_alias(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore
+) -> None:
+    import mlflow
+
+    candidate = train(trainer, "k", spec_of("by_alias"))
+    registry = MlflowRegistry(mlflow_store.tracking_uri)
+    registry.move_champion(registry.register("by_alias", candidate, {}), None)
+    mlflow.set_tracking_uri(mlflow_store.tracking_uri)
+    try:
+        model = mlflow.sklearn.load_model("models:/by_alias@champion")
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert model.n_features_in_ == 8
+
+
+def test_an_unreachable_database_is_said_at_once_without_its_password() -> None:
+    trainer = MlflowTrainer("postgresql+psycopg://bob:hunter22@127.0.0.1:9/mlflow", "/nowhere", ())
+    with pytest.raises(StoreUnavailable) as caught:
+        trainer.find("any", "k")
+    assert "bob:***@127.0.0.1" in str(caught.value)
+    assert "hunter22" not in str(caught.value)
+
+
+def test_artifacts_that_cannot_be_written_fail_the_run_and_a_retry_succeeds(
+    mlflow_store: MlflowStore, client: Any, tmp_path: Path
+) -> None:
+    blocker = tmp_path / "artifacts"
+    blocker.write_text("a file where the folder should be")
+    trainer = MlflowTrainer(mlflow_store.tracking_uri, blocker.as_uri(), ())
+    with pytest.raises(StoreUnavailable):
+        train(trainer, "k", spec_of("blocked"))
+    assert [run.info.status for run in runs_of(client, "blocked")] == ["FAILED"]
+    blocker.unlink()
+    candidate: Candidate = train(trainer, "k", spec_of("blocked"))
+    assert trainer.find("blocked", "k") == candidate
