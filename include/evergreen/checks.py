@@ -9,6 +9,7 @@ import re
 import zoneinfo
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,22 +137,31 @@ def _windows(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG0
         yield document.problem(("data", key), "the window is empty", got=f"0 {lengths[key].unit}")  # type: ignore[union-attr]
     if train is None or test is None or empty:
         return
+    flaw = _window_flaw(train, test, delay)
+    if flaw == _TOO_EARLY:
+        yield document.problem(("data",), flaw, fix="shorten them")
+    elif flaw:
+        yield document.problem(("data", "label", "delay"), flaw, fix="make the test window longer")
+
+
+_TOO_EARLY = "the windows reach back before the year 1"
+
+
+@cache
+def _window_flaw(train: Duration, test: Duration, delay: Duration) -> str | None:
+    """Return why windows of these lengths cannot be derived at some time of the year, or None.
+
+    Kept for the next file: of a thousand models most share a few lengths.
+    """
     for as_of in _AS_OFS:
         try:
             windows_at(as_of, train, test, delay)
         except OverflowError:
-            yield document.problem(
-                ("data",), "the windows reach back before the year 1", fix="shorten them"
-            )
-            return
+            return _TOO_EARLY
         except ValueError as exc:
             early = "year" in str(exc) and "range" in str(exc)
-            keys: KeyPath = ("data",) if early else ("data", "label", "delay")
-            what = "the windows reach back before the year 1" if early else f"{exc} (as of {as_of:%B})"
-            yield document.problem(
-                keys, what, fix="shorten it" if early else "make the test window longer"
-            )
-            return
+            return _TOO_EARLY if early else f"{exc} (as of {as_of:%B})"
+    return None
 
 
 def _retry_delay(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001

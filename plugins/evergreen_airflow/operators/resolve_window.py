@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evergreen import steps
 from evergreen.errors import InvalidModelFile
 from evergreen.results import PinnedModel, Retrain
-from evergreen.steps.memory import recall
+from evergreen.steps.memory import holding, recall
 from evergreen_airflow.run_context import read_run_context
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
@@ -25,12 +25,14 @@ class ResolveWindowOperator(StepOperator):
     summary = "Pins the model file and the windows of this run."
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
-        """Pin the run."""
-        asked = read_run_context(self.model, run.context["dag_run"], run.context["params"])
+        """Pin the run; what is wrong with what was asked for is noted for `report`, too."""
+        with holding(workspace, run.key, "resolve_window"):
+            asked = read_run_context(self.model, run.context["dag_run"], run.context["params"])
+            model = self._model(workspace, run.key)
         retrain = steps.resolve_window(
             workspace,
             run_key=run.key,
-            model=self._model(workspace, run.key),
+            model=model,
             as_of=asked.as_of,
             reason=asked.reason,
             release=asked.release,
