@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from evergreen.adapters.mlflow_registry import MlflowRegistry
+from evergreen.adapters.mlflow_registry import MlflowRegistry, _set_alias
 from evergreen.adapters.mlflow_trainer import MlflowTrainer
 from evergreen.results import Candidate
 from evergreen.serving.tracking import open_client
@@ -74,3 +74,18 @@ class TestMlflowRegistry(RegistryContract):
     def aliases(self, registry: MlflowRegistry, name: str) -> dict[str, int]:
         found = open_client(registry._tracking_uri).get_registered_model(name).aliases
         return {alias: int(number) for alias, number in found.items()}
+
+    def test_two_first_settings_of_an_alias_that_meet_are_tried_again(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        class Meeting:
+            calls = 0
+
+            def set_registered_model_alias(self, *_: str) -> None:
+                self.calls += 1
+                if self.calls < 3:
+                    raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed")
+
+        meeting = Meeting()
+        _set_alias(meeting, "delays", "champion", 1)
+        assert meeting.calls == 3

@@ -182,6 +182,20 @@ def test_processes_that_make_the_experiment_at_once_get_the_same(
     assert location == f"{mlflow_store.artifact_uri}/raced"
 
 
+def test_processes_that_open_a_new_store_at_once_all_find_it_whole(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}"
+    code = "import sys; from evergreen.serving.tracking import open_client; open_client(sys.argv[1])"
+    command = [sys.executable, "-c", f"{code}.search_experiments()", uri]
+    killed = subprocess.run(
+        command, env=os.environ | {"EVERGREEN_FAIL": "tracking.migrated"}, check=False
+    )
+    assert killed.returncode == EXIT_CODE
+    openers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
+    said = [opener.communicate()[1] for opener in openers]
+    assert [opener.returncode for opener in openers] == [0, 0, 0], said
+    assert not list((tmp_path / "new").glob(".mlflow.db.new*"))
+
+
 def test_an_experiment_made_by_another_between_look_and_make_is_used(
     mlflow_store: MlflowStore, client: Any
 ) -> None:

@@ -5,15 +5,18 @@ Everything that talks to a tracking server or registry opens its client here.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from evergreen.artefacts import sync_folder
 from evergreen.errors import BadConfiguration, EvergreenError, StoreUnavailable, bounded
+from evergreen.failpoints import failpoint
 from evergreen.redaction import redact
 
 if TYPE_CHECKING:
@@ -47,10 +50,10 @@ def open_client(tracking_uri: str) -> MlflowClient:
         StoreUnavailable: a database that does not answer. A server is first asked by the first call.
     """
     with answering(tracking_uri):
-        _probe(tracking_uri)
         import_mlflow()
         from mlflow import MlflowClient
 
+        _probe(tracking_uri)
         return MlflowClient(tracking_uri, registry_uri=tracking_uri)
 
 
@@ -119,7 +122,7 @@ def _probe(tracking_uri: str) -> None:
     if url.get_backend_name() == "sqlite":
         options = {"timeout": _CONNECT_SECONDS}
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_database(Path(url.database))
     elif url.get_backend_name() not in {"postgresql", "mysql"}:
         options = {}
     engine = sqlalchemy.create_engine(url, connect_args=options, poolclass=sqlalchemy.NullPool)
@@ -128,3 +131,27 @@ def _probe(tracking_uri: str) -> None:
             connection.exec_driver_sql("SELECT 1")
     finally:
         engine.dispose()
+
+
+def _make_database(file: Path) -> None:
+    """Make MLflow's SQLite file where there is none: whole, or not at all.
+
+    MLflow migrates a new file in place, without a lock: two processes that meet there both fail, and a
+    process killed there leaves a file that no later one can open.
+    """
+    from mlflow import MlflowClient
+
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f".{file.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if file.exists():
+            return
+        new = file.with_name(f".{file.name}.new")
+        new.unlink(missing_ok=True)
+        store: Any = MlflowClient(f"sqlite:///{new}")._tracking_client.store
+        store.engine.dispose()
+        failpoint("tracking.migrated")
+        new.replace(file)
+        sync_folder(file.parent)
