@@ -57,6 +57,10 @@ expectations:
 """
 
 
+FIRST_REACHED_BY = {"ledger.before_migrated": "resolve_window", "tracking.migrated": "train"}
+"""What is made once, by the first task that needs it."""
+
+
 def failpoints() -> dict[str, list[str]]:
     """The failpoints of the code by the task that reaches them; the ledger's are reached by all."""
     found: set[str] = set()
@@ -65,8 +69,8 @@ def failpoints() -> dict[str, list[str]]:
     by_task: dict[str, list[str]] = {step: [] for step in STEPS}
     for name in sorted(found):
         area = name.partition(".")[0]
-        if name == "ledger.before_migrated":
-            by_task["resolve_window"].append(name)  # the first task to open the ledger
+        if name in FIRST_REACHED_BY:
+            by_task[FIRST_REACHED_BY[name]].append(name)
         elif area == "ledger":
             for points in by_task.values():
                 points.append(name)
