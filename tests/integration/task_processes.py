@@ -1,7 +1,8 @@
 """Imports everything once, then forks a process per task and lets it run the real operator.
 
 Reads one JSON line per task from standard input, with the keys home, task, try_number and fail (the name
-of a failpoint, or null); answers with one: {"code": ...}. Code 0: success, 99: skipped, 137: killed at the failpoint, 1: error.
+of a failpoint, or null); answers with one: {"code": ...}. Code 0: success, 99: skipped, 137: killed at
+the failpoint, 1: error.
 """
 
 from __future__ import annotations
