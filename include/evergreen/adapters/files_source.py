@@ -166,9 +166,9 @@ class FileRows:
                 opened, buffer_size=READ_AHEAD_BYTES, page_checksum_verification=True
             )
             require_columns(reader.schema_arrow.names, self._data, file.shown)
-            groups = _groups_within(reader.metadata, self._data.time_column, window)
-            if groups:
-                yield from reader.iter_batches(ROWS_PER_BATCH, row_groups=groups)
+            # One row group a call: a call over many keeps what it read of each until its end.
+            for group in _groups_within(reader.metadata, self._data.time_column, window):
+                yield from reader.iter_batches(ROWS_PER_BATCH, row_groups=[group])
 
     def _translated(self, items: Iterator[Any], where: str) -> Iterator[Any]:
         """Yield the items; say what the storage's and the readers' errors mean."""
