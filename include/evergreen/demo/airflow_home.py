@@ -177,10 +177,13 @@ def stop_airflow(home: Path, *, grace_seconds: float = 5) -> int:
 
 
 def _end(processes: list[psutil.Process], grace_seconds: float, seen: set[int]) -> None:
+    pids = {process.pid for process in processes}
+    seen |= pids
     for process in processes:
-        seen.add(process.pid)
+        # Parents end their children themselves, and sooner than children that are asked twice.
         with suppress(psutil.Error):
-            process.terminate()
+            if process.ppid() not in pids:
+                process.terminate()
     psutil.wait_procs(processes, timeout=grace_seconds)
     for _ in range(10):
         left = [process for process in processes if _runs(process)]
