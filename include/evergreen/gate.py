@@ -114,7 +114,7 @@ def _beats_baseline(over: Interval | None, rule: Gate) -> tuple[bool, str]:
 def _against_champion(over: Interval | None, rule: Gate, identical: bool) -> tuple[bool, str]:
     if identical:
         return False, "kept: challenger and champion lose alike on every row"
-    limit = -rule.margin if rule.policy == "superiority" else rule.margin
+    limit = 0.0 - rule.margin if rule.policy == "superiority" else rule.margin
     words = (
         f"{rule.metric} against the champion {_in_words(over)}, "
         f"{rule.policy} needs all of it below {limit:+.4g}"
