@@ -74,7 +74,7 @@ lock: $(READY) ## Make constraints.txt from pyproject.toml, for every supported 
 
 bench: $(READY) ## Measure; figures go to docs/reference/benchmarks.md.
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt dag-factory
-	$(PY) -m pytest tests/benchmarks -s $(PYTEST_ARGS)
+	$(PY) -m tests.benchmarks $(BENCHMARKS)
 
 docs-reference: $(READY) ## Write the generated pages of docs/reference.
 	$(PY) -m evergreen.cli.main schema --write docs/reference
