@@ -9,6 +9,7 @@
     ├── ArtefactDamaged      bytes on disk are not the bytes the ledger recorded
     ├── ModelRefused         a model artefact may not be loaded: unknown digest, flavour or type
     ├── ScoringInterrupted   the process that runs a model was killed or took too long    (retryable)
+    ├── RegistryDisagrees    the registry's alias is not where the ledger has the champion
     ├── StoreUnavailable     a snapshot store, registry or target did not take a write    (retryable)
     └── LedgerError
         ├── LedgerUnavailable  the ledger's database did not answer                       (retryable)
@@ -137,6 +138,10 @@ class ScoringInterrupted(EvergreenError):
     """The process that runs a model was killed from outside or took too long."""
 
     retryable = True
+
+
+class RegistryDisagrees(EvergreenError):
+    """The registry's alias is not where the ledger has the champion; a person decides."""
 
 
 class StoreUnavailable(EvergreenError):

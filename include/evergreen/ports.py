@@ -155,8 +155,17 @@ class Pointer:
 class Deployer(Protocol):
     """Puts a version before its traffic."""
 
-    def deploy(self, release: Release) -> None:
-        """Make the target serve the release's version. Safe to repeat."""
+    def deploy(self, release: Release, fence: int) -> None:
+        """Make the target serve the release's version. Safe to repeat.
+
+        Args:
+            release: What to serve.
+            fence: Grows from release to release; the target keeps the highest it was given.
+
+        Raises:
+            LeaseLost: the target was given a higher fence: whoever calls is out of date.
+            StoreUnavailable: the target did not take the version; what it served it still serves.
+        """
         ...
 
     def serving(self, name: str) -> Pointer | None:
@@ -212,7 +221,8 @@ class Ledger(Protocol):
         Raises:
             LeaseLost: the lease has a newer epoch.
             KeyConflict: the key stands with another body.
-            ChampionMoved: the model's last release entry is not the expected one.
+            ChampionMoved: the model's last release entry is not the expected one, or another run's
+                release is intended and not done.
             LedgerUnavailable: the database did not answer.
         """
         ...
@@ -236,6 +246,14 @@ class Ledger(Protocol):
 
         Raises:
             LeaseHeld: another holder's lease has not expired.
+        """
+        ...
+
+    def check(self, lease: Lease) -> None:
+        """Refuse to go on where the lease was taken over or given back.
+
+        Raises:
+            LeaseLost: it was.
         """
         ...
 

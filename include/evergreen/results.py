@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from evergreen.spec import Metric, ModelSpec, Policy, Suite, Task
 from evergreen.window import Window, Windows
 
-ReleaseWish = Literal["auto", "never"]
+ReleaseWish = Literal["auto", "never", "unopposed"]
 Outcome = Literal["promoted", "kept", "registered", "rejected", "failed"]
 
 

@@ -31,8 +31,8 @@ class Window:
 class Windows:
     """The windows of one run.
 
-    `train` lies before `test` and the two touch. `test` ends where labels stop being known: at the
-    as-of less the label's delay.
+    `train` ends the label's delay before `test` begins: what decides a train row's label lies before
+    the test window, too. `test` ends where labels stop being known: at the as-of less the label's delay.
     """
 
     as_of: datetime
@@ -51,7 +51,8 @@ def windows_at(
     """Derive a run's windows from its as-of.
 
     The test window is the last `test_window` before the as-of, less the rows whose label is not yet
-    known; the train window is the `train_window` before that.
+    known. The train window is the last `train_window` whose labels were known when the test window
+    began.
 
     Raises:
         ValueError: where the label's delay leaves nothing of the test window, or the as-of has no zone.
@@ -65,7 +66,9 @@ def windows_at(
         raise ValueError(
             f"a label delay of {label_delay} leaves no labelled row in a test window of {test_window}"
         )
-    return Windows(as_of, Window(train_window.before(split), split), Window(split, labelled_until))
+    known_by_then = label_delay.before(split)
+    train = Window(train_window.before(known_by_then), known_by_then)
+    return Windows(as_of, train, Window(split, labelled_until))
 
 
 def resolve_as_of(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from evergreen.errors import StoreUnavailable
+from evergreen.errors import LeaseLost, StoreUnavailable
 from evergreen.ports import Pointer
 from evergreen.results import Artefact, Candidate, ColumnType, ModelArtefact, Release, Version
 
@@ -54,30 +54,36 @@ class DeployerContract:
         assert deployer.serving("delay") is None
 
     def test_a_released_version_is_served(self, deployer):
-        deployer.deploy(release_of(1))
+        deployer.deploy(release_of(1), 1)
         assert deployer.serving("delay") == pointer_of(release_of(1))
 
     def test_the_last_release_is_served_whichever_its_number(self, deployer):
-        for number in (1, 3, 2):
-            deployer.deploy(release_of(number))
+        for fence, number in enumerate((1, 3, 2)):
+            deployer.deploy(release_of(number), fence)
         assert deployer.serving("delay") == pointer_of(release_of(2))
 
     def test_a_repeated_release_changes_nothing(self, deployer):
-        deployer.deploy(release_of(1))
-        deployer.deploy(release_of(1))
+        deployer.deploy(release_of(1), 1)
+        deployer.deploy(release_of(1), 1)
         assert deployer.serving("delay") == pointer_of(release_of(1))
 
     def test_models_are_served_side_by_side(self, deployer):
-        deployer.deploy(release_of(1))
-        deployer.deploy(release_of(2, "arrival"))
+        deployer.deploy(release_of(1), 1)
+        deployer.deploy(release_of(2, "arrival"), 2)
         assert deployer.serving("delay") == pointer_of(release_of(1))
         assert deployer.serving("arrival") == pointer_of(release_of(2, "arrival"))
         assert deployer.serving("other") is None
 
+    def test_a_writer_that_is_out_of_date_is_refused(self, deployer):
+        deployer.deploy(release_of(2), 20)
+        with pytest.raises(LeaseLost):
+            deployer.deploy(release_of(1), 10)
+        assert deployer.serving("delay") == pointer_of(release_of(2))
+
     def test_a_target_that_refuses_goes_on_serving_what_it_served(self, deployer, monkeypatch):
-        deployer.deploy(release_of(1))
+        deployer.deploy(release_of(1), 1)
         self.break_writes(deployer, monkeypatch)
         with pytest.raises(StoreUnavailable) as caught:
-            deployer.deploy(release_of(2))
+            deployer.deploy(release_of(2), 2)
         assert caught.value.retryable
         assert deployer.serving("delay") == pointer_of(release_of(1))

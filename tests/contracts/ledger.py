@@ -138,8 +138,22 @@ class LedgerContract:
     def test_releases_of_other_models_and_other_kinds_do_not_move_the_champion(self, ledger, lease):
         other = ledger.acquire("other", "other/run")
         ledger.append("release", "release/other", {}, other)
-        ledger.append("release_intended", "intended/m", {}, lease)
+        ledger.append("comparison", "comparison/m/run", {}, lease)
         assert ledger.append("release", "release/m", {}, lease, expected_release=None).seq == 3
+
+    def test_nothing_is_decided_while_another_runs_release_is_not_done(self, ledger, lease):
+        ledger.append("release_intended", "release_intended/m/one", {}, lease, expected_release=None)
+        with pytest.raises(ChampionMoved, match="not done"):
+            ledger.append("release_intended", "release_intended/m/two", {}, lease, expected_release=None)
+        done = ledger.append("release", "release/m/one", {}, lease)
+        ledger.append("release_intended", "release_intended/m/two", {}, lease, expected_release=done.seq)
+
+    def test_a_lease_is_checked_without_writing(self, ledger, lease):
+        ledger.check(lease)
+        ledger.acquire(lease.model, lease.holder)
+        with pytest.raises(LeaseLost):
+            ledger.check(lease)
+        assert list(ledger.entries()) == []
 
     def test_a_release_that_stands_is_returned_whatever_was_released_since(self, ledger, lease):
         first = ledger.append("release", "release/1", {"v": 1}, lease, expected_release=None)

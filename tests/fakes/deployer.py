@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evergreen.errors import StoreUnavailable
+from evergreen.errors import LeaseLost, StoreUnavailable
 from evergreen.ports import Pointer
 from evergreen.results import Release
 
@@ -13,11 +13,15 @@ class FakeDeployer:
     def __init__(self) -> None:
         self.pointers: dict[str, Pointer] = {}
         self.deployed: list[Release] = []
+        self.fences: dict[str, int] = {}
         self.unavailable = False
 
-    def deploy(self, release: Release) -> None:
+    def deploy(self, release: Release, fence: int) -> None:
         if self.unavailable:
             raise StoreUnavailable("the target does not answer", where=release.name)
+        if fence < self.fences.get(release.name, 0):
+            raise LeaseLost("the target has heard of a later release", where=release.name, got=fence)
+        self.fences[release.name] = fence
         pointer = Pointer(release.name, release.version.number, release.version.model)
         if self.pointers.get(release.name) != pointer:
             self.pointers[release.name] = pointer

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 from typing import Any
 
+from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.errors import ChampionMoved, LeaseHeld, LeaseLost
 from evergreen.ledger.chain import (
     EMPTY,
@@ -63,13 +64,21 @@ class FakeLedger:
             stored = next((row for row in self.rows if row.key == key), None)
             if stored:
                 return entry_of(content.agreeing(stored))
-            self._check(lease)
+            self.check(lease)
             newest = self.last(lease.model, "release")
             if expected_release is not ... and (newest and newest.seq) != expected_release:
                 raise ChampionMoved(
                     "the champion changed", got=newest and newest.seq, allowed=str(expected_release)
                 )
             at = instant_text(self.now())
+            pending = self.last(lease.model, "release_intended")
+            if (
+                expected_release is not ...
+                and pending is not None
+                and pending.key != key
+                and self.find(entry_key("release", run_key_of(pending.key))) is None
+            ):
+                raise ChampionMoved("another run's release is intended and not done", got=pending.key)
             row = link(self.head, at=at, model=lease.model, kind=kind, key=key, body=content.body)
             self.rows.append(row)
             return entry_of(row)
@@ -132,7 +141,7 @@ class FakeLedger:
         """The bodies of a kind, in order: what a test most often asks."""
         return [json.loads(row.body) for row in self.rows if row.kind == kind]
 
-    def _check(self, lease: Lease) -> None:
+    def check(self, lease: Lease) -> None:
         held = self.leases.get(lease.model)
         if held is None or (held.holder, held.epoch) != (lease.holder, lease.epoch):
             raise LeaseLost("the lease was taken over or given back", where=lease.model, got=lease.epoch)

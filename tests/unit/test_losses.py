@@ -20,7 +20,7 @@ def test_binary_losses_equal_scikit_learn():
         metrics.log_loss(LABELS, BINARY[:, 1])
     )
     assert row_losses("brier", LABELS, BINARY, classes).mean() == pytest.approx(
-        metrics.brier_score_loss(LABELS, BINARY[:, 1], pos_label="yes")
+        metrics.brier_score_loss(LABELS, BINARY[:, 1], pos_label="yes", scale_by_half=False)
     )
     predicted = np.where(BINARY[:, 1] > 0.5, "yes", "no")
     assert row_losses("error_rate", LABELS, BINARY, classes).mean() == pytest.approx(
@@ -57,7 +57,7 @@ def test_a_label_the_model_never_saw_counts_as_probability_zero():
     labels, certain = np.array(["maybe"]), np.array([[0.5, 0.5]])
     assert row_losses("log_loss", labels, certain, ["no", "yes"])[0] > 30
     assert row_losses("error_rate", labels, certain, ["no", "yes"])[0] == 1
-    assert row_losses("brier", labels, certain, ["no", "yes"])[0] == pytest.approx(0.75)
+    assert row_losses("brier", labels, certain, ["no", "yes"])[0] == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -69,3 +69,16 @@ def test_predictions_that_are_not_finite_are_refused(bad: float):
 def test_predictions_of_another_shape_are_refused():
     with pytest.raises(DataUnusable, match=r"shape \(2, 2\)"):
         row_losses("log_loss", np.array(["a", "b"]), np.zeros((2, 3)), ["a", "b"])
+
+
+def test_a_class_that_only_one_model_knows_does_not_change_the_brier_scale():
+    labels = np.array(["no", "yes"])
+    two, three = np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([[0.7, 0.0, 0.3], [0.2, 0.0, 0.8]])
+    narrow = row_losses("brier", labels, two, ["no", "yes"])
+    wide = row_losses("brier", labels, three, ["no", "rare", "yes"])
+    assert narrow == pytest.approx(wide)
+
+
+def test_labels_that_are_not_finite_are_refused():
+    with pytest.raises(DataUnusable, match="not finite"):
+        row_losses("absolute_error", np.array([np.nan]), np.array([1.0]), [])

@@ -15,20 +15,29 @@ from evergreen import steps
 from evergreen.adapters.parquet_store import ParquetStore
 from evergreen.canonical import digest_of
 from evergreen.errors import (
-    ChampionMoved,
     DataUnusable,
     EvergreenError,
     LeaseHeld,
     LeaseLost,
     LedgerError,
+    RegistryDisagrees,
     SourceUnavailable,
     StoreUnavailable,
     TrainingFailed,
 )
-from evergreen.ports import Pointer
-from evergreen.results import Candidate, PinnedModel, ReleaseWish, Retrain, RunReport
+from evergreen.ports import Lease, Pointer
+from evergreen.results import (
+    Candidate,
+    PinnedModel,
+    Release,
+    ReleaseWish,
+    Retrain,
+    RunReport,
+    from_json,
+    to_json,
+)
 from evergreen.spec import Expectation, ModelSpec, Suite
-from evergreen.steps import memory
+from evergreen.steps import memory, settle
 from evergreen.steps.train import candidate_key
 from evergreen.window import Window
 from evergreen.workspace import Workspace
@@ -113,6 +122,8 @@ class CertainScorer:
         labels = np.array(rows.column("late").to_pylist())
         # Without the noise two models of one certainty would lose alike on every row.
         noise = np.random.default_rng(int(candidate.key[:8], 16)).uniform(-0.01, 0.01, len(labels))
+        if candidate.key not in self.certainty:
+            raise DataUnusable("the rows lack columns that the model was trained on", got="lost: x")
         certain = (self.certainty[candidate.key] + noise)[:, None]
         return np.where(labels[:, None] == np.array([0, 1])[None, :], certain, 1 - certain)
 
@@ -299,9 +310,9 @@ def test_label_delay_leaves_the_last_day_out(bench: Bench):
     key = bench.begin()
     snapshot = steps.ingest(bench.workspace, key)
     assert snapshot.window == Window(
-        datetime(2012, 12, 1, tzinfo=UTC), datetime(2013, 2, 28, tzinfo=UTC)
+        datetime(2012, 11, 30, tzinfo=UTC), datetime(2013, 2, 28, tzinfo=UTC)
     )
-    assert snapshot.rows == 89 * ROWS_A_DAY
+    assert snapshot.rows == 90 * ROWS_A_DAY
 
 
 def test_an_as_of_without_labelled_rows_says_so_and_is_noted(bench: Bench):
@@ -433,12 +444,12 @@ def test_a_release_cut_off_after_its_intent_is_finished_by_the_next_run(bench: B
     bench.good(key)
     steps.evaluate(bench.workspace, key)
     steps.register(bench.workspace, key)
-    bench.registry.down = True
+    bench.deployer.unavailable = True
     with pytest.raises(StoreUnavailable):
         steps.release(bench.workspace, key)
     steps.report(bench.workspace, key, "release failed")
     assert bench.serving() is None
-    bench.registry.down = False
+    bench.deployer.unavailable = False
     bench.begin("two", APRIL)
     assert (bench.registry.champion("churn"), bench.serving()) == (1, 1)
     assert [body["run_key"] for body in bench.ledger.bodies("release")] == [key]
@@ -452,9 +463,94 @@ def test_an_alias_that_disagrees_with_the_ledger_is_an_error_not_a_promotion(ben
     bench.good(key)
     steps.evaluate(bench.workspace, key)
     steps.register(bench.workspace, key)
-    with pytest.raises(ChampionMoved):
+    with pytest.raises(RegistryDisagrees, match=r"version 99.*allowed: version 1"):
         steps.release(bench.workspace, key)
     assert bench.serving() == 1
+    steps.report(bench.workspace, key)
+    bench.begin("three", MAY)
+    assert bench.ledger.bodies("release_intended")[-1]["run_key"] == "churn/one", "nothing was begun"
+    steps.report(bench.workspace, "churn/three")
+    bench.registry.aliases["churn"]["champion"] = 1
+    bench.begin("two", APRIL)
+    assert steps.release(bench.workspace, key) is not None
+    assert bench.serving() == 2
+
+
+def test_a_process_that_wakes_after_its_successor_released_changes_nothing(bench: Bench):
+    bench.whole("one", MARCH, 0.7)
+    old = bench.ledger.last("churn", "release_intended")
+    assert old is not None
+    bench.whole("two", APRIL, 0.9)
+    stale = Lease("churn", "churn/one", 1)
+    with pytest.raises(LeaseLost):
+        settle.finish(bench.workspace, old, stale)
+    with pytest.raises(LeaseLost):
+        bench.deployer.deploy(from_json(Release, old.body), old.seq)
+    assert (bench.registry.champion("churn"), bench.serving()) == (2, 2)
+
+
+def test_a_target_that_went_astray_is_mended_by_the_next_run(bench: Bench):
+    bench.whole("one", MARCH, 0.7)
+    bench.deployer.pointers.clear()
+    bench.begin("two", APRIL)
+    assert bench.serving() == 1
+
+
+def test_an_intent_of_another_run_is_finished_before_anything_is_compared(bench: Bench):
+    first, second = bench.begin("one"), "churn/two"
+    bench.until_trained(first)
+    bench.good(first, 0.9)
+    steps.evaluate(bench.workspace, first)
+    steps.register(bench.workspace, first)
+    bench.deployer.unavailable = True
+    with pytest.raises(StoreUnavailable):
+        steps.release(bench.workspace, first)
+    bench.deployer.unavailable = False
+    now = datetime.now(UTC) + timedelta(hours=1)
+    bench.ledger.now = lambda: now
+    bench.ledger.append(
+        "run_started",
+        f"run_started/{second}",
+        to_json(replace(memory.retrain_of(bench.workspace, first), run_key=second)),
+        bench.ledger.acquire("churn", second),
+    )
+    bench.until_trained(second)
+    comparison = steps.evaluate(bench.workspace, second)
+    assert comparison.champion_version == 1
+    assert not comparison.promote, "it is the same model"
+    assert bench.serving() == 1
+
+
+def test_an_unopposed_run_replaces_a_champion_that_cannot_be_scored(bench: Bench):
+    bench.whole("one", MARCH, 0.9)
+    champion = memory.need(bench.workspace, "candidate", "churn/one", Candidate)
+    del bench.scorer.certainty[champion.key]
+    key = bench.begin("two", APRIL)
+    bench.until_trained(key)
+    bench.good(key, 0.8)
+    with pytest.raises(DataUnusable, match=r"champion, version 1, cannot be scored.*release=unopposed"):
+        steps.evaluate(bench.workspace, key)
+    steps.report(bench.workspace, key)
+    again = bench.begin("three", APRIL, release="unopposed")
+    bench.until_trained(again)
+    report = bench.finish(again)
+    assert report.outcome == "promoted"
+    assert "not compared with version 1, as asked" in report.lines
+    assert bench.serving() == 2
+
+
+def test_a_lengthened_test_window_leaves_out_what_the_champion_learnt_from(bench: Bench):
+    bench.whole("one", MARCH, 0.7)
+    data = pinned().spec.data.model_dump(mode="json") | {"test_window": "3 months"}
+    key = bench.begin("two", APRIL, pinned(data=data))
+    bench.until_trained(key)
+    bench.good(key, 0.8)
+    comparison = steps.evaluate(bench.workspace, key)
+    learnt_until = memory.retrain_of(bench.workspace, "churn/one").windows.train.end
+    test = memory.retrain_of(bench.workspace, key).windows.test
+    assert test.start < learnt_until
+    assert comparison.rows == (test.end - learnt_until).days * ROWS_A_DAY
+    assert "the champion was trained on the rows before" in comparison.notes[0]
 
 
 def test_a_target_that_serves_something_else_is_not_recorded_as_released(
@@ -463,7 +559,7 @@ def test_a_target_that_serves_something_else_is_not_recorded_as_released(
     key = bench.begin()
     bench.until_trained(key)
     bench.good(key)
-    monkeypatch.setattr(bench.deployer, "deploy", lambda release: None)
+    monkeypatch.setattr(bench.deployer, "deploy", lambda release, fence: None)
     with pytest.raises(StoreUnavailable, match="does not serve what was released"):
         bench.finish(key)
     assert bench.ledger.bodies("release") == []

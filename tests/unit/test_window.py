@@ -18,8 +18,8 @@ INSTANTS = st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seco
 def test_windows_end_where_labels_stop_being_known():
     windows = windows_at(AS_OF, Duration(3, "months"), MONTH, Duration(1, "days"))
     assert windows.test == Window(datetime(2013, 5, 1, tzinfo=UTC), datetime(2013, 5, 31, tzinfo=UTC))
-    assert windows.train == Window(datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 5, 1, tzinfo=UTC))
-    assert windows.whole == Window(datetime(2013, 2, 1, tzinfo=UTC), datetime(2013, 5, 31, tzinfo=UTC))
+    assert windows.train == Window(datetime(2013, 1, 30, tzinfo=UTC), datetime(2013, 4, 30, tzinfo=UTC))
+    assert windows.whole == Window(datetime(2013, 1, 30, tzinfo=UTC), datetime(2013, 5, 31, tzinfo=UTC))
 
 
 @given(
@@ -35,7 +35,8 @@ def test_train_lies_before_test_and_no_window_reaches_past_the_as_of(as_of, trai
             windows_at(as_of, *lengths)
         return
     windows = windows_at(as_of, *lengths)
-    assert windows.train.start < windows.train.end == windows.test.start < windows.test.end
+    assert windows.train.start < windows.train.end <= windows.test.start < windows.test.end
+    assert windows.test.start - windows.train.end == timedelta(days=delay)
     assert windows.test.end == as_of - timedelta(days=delay)
 
 

@@ -5,7 +5,10 @@ A reader sees the old pointer or the new one, never a part: the file is replaced
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from evergreen.artefacts import write_atomically
-from evergreen.errors import ArtefactDamaged, BadConfiguration, StoreUnavailable, bounded
+from evergreen.errors import ArtefactDamaged, BadConfiguration, LeaseLost, StoreUnavailable, bounded
 from evergreen.names import NAME_RULE, name_problem
 from evergreen.paths import contained
 from evergreen.ports import Pointer
@@ -27,7 +30,7 @@ class PointerFile:
     """What a pointer file says: which model to load and what it takes and answers.
 
     `features` are the columns a scorer must give, `classes` the labels of the probabilities in order
-    (empty for regression).
+    (empty for regression). `fence` is the ledger entry that the release was decided by.
     """
 
     schema_version: Literal[1]
@@ -39,6 +42,7 @@ class PointerFile:
     task: Task
     as_of: datetime
     run_key: str
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,15 @@ class LocalTarget:
 
     folder: Path
 
-    def deploy(self, release: Release) -> None:
+    def deploy(self, release: Release, fence: int) -> None:
         """Point the model's file at the release's version. Safe to repeat.
+
+        A pointer that cannot be read is written anew.
 
         Raises:
             BadConfiguration: a name that no model may have.
             ArtefactDamaged: the pointer is a link that leads out of the folder.
+            LeaseLost: the pointer is of a later release.
             StoreUnavailable: the disk is full or refuses writes; the old pointer stands.
         """
         path = self._path(release.name)
@@ -66,12 +73,15 @@ class LocalTarget:
             task=release.candidate.task,
             as_of=release.as_of,
             run_key=release.run_key,
+            fence=fence,
         )
         text = json.dumps(to_json(pointer), indent=2, sort_keys=True, ensure_ascii=False)
         content = f"{text}\n".encode()
         try:
-            if not path.is_file() or path.read_bytes() != content:
-                write_atomically(path, content)
+            with self._locked(release.name):
+                self._check_fence(path, release.name, fence)
+                if not path.is_file() or path.read_bytes() != content:
+                    write_atomically(path, content)
         except OSError as exc:
             raise StoreUnavailable(
                 f"the release's pointer could not be written: {bounded(str(exc))}",
@@ -89,22 +99,49 @@ class LocalTarget:
         """
         path = self._path(name)
         try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            return None
+            pointer = self._read(path, name)
         except OSError as exc:
             raise StoreUnavailable(
                 f"the release's pointer could not be read: {bounded(str(exc))}",
                 where=str(path),
                 fix="restore access to the file",
             ) from exc
+        return None if pointer is None else Pointer(pointer.name, pointer.version, pointer.model)
+
+    def _read(self, path: Path, name: str) -> PointerFile | None:
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
         try:
             pointer = from_json(PointerFile, json.loads(content))
         except (ValidationError, ValueError, RecursionError) as exc:
             raise _damaged(path, f"it is no pointer of this format: {bounded(str(exc), 200)}") from exc
         if pointer.name != name:
             raise _damaged(path, f"it names the model {pointer.name!r}")
-        return Pointer(pointer.name, pointer.version, pointer.model)
+        return pointer
+
+    def _check_fence(self, path: Path, name: str, fence: int) -> None:
+        try:
+            found = self._read(path, name)
+        except ArtefactDamaged:
+            return
+        if found is not None and found.fence > fence:
+            raise LeaseLost(
+                "the target serves a later release; nothing was changed",
+                where=str(path),
+                got=f"ledger entry {fence}",
+                allowed=f"at least ledger entry {found.fence}",
+                fix="let the later release stand",
+            )
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """Keep other writers of this pointer out; the lock ends with the process at the latest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f".{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _path(self, name: str) -> Path:
         if name_problem(name):

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select, update
 
+from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.errors import ChainBroken, ChampionMoved
 from evergreen.failpoints import failpoint
 from evergreen.ledger import chain
@@ -94,6 +95,15 @@ class SqlLedger:
 
         return self._database.retried(take)
 
+    def check(self, lease: Lease) -> None:
+        """Refuse to go on where the lease was taken over or given back."""
+
+        def look() -> None:
+            with self._database.reading() as connection:
+                leases.check(connection, lease)
+
+        self._database.retried(look)
+
     def keep(self, lease: Lease) -> AbstractContextManager[None]:
         """Renew the lease in the background, three times per lease, while the context is open."""
         every_seconds = self._lasts.total_seconds() / leases.RENEWALS_PER_LEASE
@@ -174,6 +184,19 @@ def _check_release(connection: Connection, content: Content, expected: int | Non
             got="no release" if found is None else f"release entry {found}",
             allowed="no release" if expected is None else f"release entry {expected}",
             fix="compare again with today's champion",
+        )
+    pending = connection.execute(
+        _where(content.lease.model, "release_intended", None).order_by(_columns.seq.desc()).limit(1)
+    ).one_or_none()
+    if pending is None or pending.key == content.key:
+        return
+    done = select(_columns.seq).where(_columns.key == entry_key("release", run_key_of(pending.key)))
+    if connection.execute(done).one_or_none() is None:
+        raise ChampionMoved(
+            "another run's release is intended and not done",
+            where=content.key,
+            got=f"entry {pending.seq}, {pending.key}",
+            fix="finish that release first, then compare again",
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from evergreen.errors import ArtefactDamaged, DataUnusable, ModelRefused
 from evergreen.ports import Entry
 from evergreen.results import Candidate, Comparison, Release, Retrain, Snapshot, from_json
 from evergreen.steps.memory import (
@@ -17,6 +19,8 @@ from evergreen.steps.memory import (
     record_next,
     retrain_of,
 )
+from evergreen.steps.settle import settle
+from evergreen.window import Window
 from evergreen.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,17 +39,18 @@ def evaluate(workspace: Workspace, run_key: str) -> Comparison:
     Raises:
         ArtefactDamaged: a model or the snapshot is not what the ledger recorded.
         ModelRefused: a model holds a type that is not trusted.
-        DataUnusable: the champion needs a column that the data has lost.
+        DataUnusable: a model cannot be scored on these rows: the data has lost a column, say.
     """
-    champion = workspace.ledger.last(model_of(run_key), "release")
-    found = recall(workspace, "comparison", run_key, Comparison)
-    if found is not None and (
-        found.champion_seq == (champion.seq if champion else None)
-        or last_entry(workspace, "release_intended", run_key) is not None
-    ):
-        return found
     retrain = retrain_of(workspace, run_key)
     with holding(workspace, run_key, "evaluate") as lease:
+        settle(workspace, model_of(run_key), lease)
+        champion = workspace.ledger.last(model_of(run_key), "release")
+        found = recall(workspace, "comparison", run_key, Comparison)
+        if found is not None and (
+            found.champion_seq == (champion.seq if champion else None)
+            or last_entry(workspace, "release_intended", run_key) is not None
+        ):
+            return found
         comparison = _compare(workspace, run_key, retrain, champion)
         record_next(workspace, "comparison", run_key, comparison, lease)
     log.info("promote=%s reasons=%s", comparison.promote, "; ".join(comparison.reasons))
@@ -57,34 +62,90 @@ def _compare(workspace: Workspace, run_key: str, retrain: Retrain, champion: Ent
     from evergreen.losses import row_losses
     from evergreen.training.labels import labelled, labels_of
 
-    spec = retrain.model.spec
+    data, rule = retrain.model.spec.data, retrain.model.spec.gate
     candidate = need(workspace, "candidate", run_key, Candidate)
     snapshot = need(workspace, "snapshot", run_key, Snapshot)
-    rows = workspace.snapshots.read(snapshot, retrain.windows.test, spec.data.time_column)
-    rows = labelled(rows, spec.data.label.column)
     serving = None if champion is None else from_json(Release, champion.body)
-    labels = labels_of(rows, spec.data.label.column, spec.gate.task)
+    opponent, notes = _opponent(serving, retrain)
+    window, cut = _unseen(workspace, retrain.windows.test, opponent)
+    rows = labelled(workspace.snapshots.read(snapshot, window, data.time_column), data.label.column)
+    if not rows.num_rows:
+        raise DataUnusable("no row is left to compare on", where=f"window {window}")
+    labels = labels_of(rows, data.label.column, rule.task)
 
     def losses(model: Candidate) -> np.ndarray:
-        predictions = workspace.scorer.predict(model, rows)
-        return row_losses(spec.gate.metric, labels, predictions, model.classes)
+        return row_losses(rule.metric, labels, workspace.scorer.predict(model, rows), model.classes)
 
     comparison = gate.compare(
-        spec.gate,
+        rule,
         losses(candidate),
-        None if serving is None else losses(serving.candidate),
-        row_losses(spec.gate.metric, labels, _baseline(candidate, len(rows)), candidate.classes),
-        _days(rows, spec.data.time_column),
+        None if opponent is None else _champion_losses(opponent, candidate, losses),
+        row_losses(rule.metric, labels, _baseline(candidate, len(rows)), candidate.classes),
+        _days(rows, data.time_column),
     )
     return gate.never_over_newer(
         replace(
             comparison,
             champion_version=None if serving is None else serving.version.number,
             champion_seq=None if champion is None else champion.seq,
+            notes=(*notes, *cut),
         ),
         retrain.windows.as_of,
         None if serving is None else serving.as_of,
     )
+
+
+def _opponent(serving: Release | None, retrain: Retrain) -> tuple[Release | None, tuple[str, ...]]:
+    """Return the champion to compare with, and why not where there is none to compare with."""
+    if serving is None:
+        return None, ()
+    number = serving.version.number
+    if serving.as_of > retrain.windows.as_of:
+        return None, (f"not compared with version {number}: that has seen these rows in training",)
+    if retrain.release == "unopposed":
+        return None, (f"not compared with version {number}, as asked",)
+    return serving, ()
+
+
+def _unseen(
+    workspace: Workspace, test: Window, champion: Release | None
+) -> tuple[Window, tuple[str, ...]]:
+    """Return the part of the test window that the champion was not trained on, and a note of a cut.
+
+    The windows of one model file never overlap so; a test window that was lengthened since does.
+    """
+    begun = None if champion is None else recall(workspace, "run_started", champion.run_key, Retrain)
+    learnt_until = test.start if begun is None else begun.windows.train.end
+    if learnt_until <= test.start:
+        return test, ()
+    cut = Window(min(learnt_until, test.end), test.end)
+    return cut, (f"compared on {cut} only: the champion was trained on the rows before",)
+
+
+def _champion_losses(
+    champion: Release, challenger: Candidate, losses: Callable[[Candidate], np.ndarray]
+) -> np.ndarray:
+    number, known = champion.version.number, set(champion.candidate.classes)
+    way_out = (
+        "mend the data or the store; or replace the champion: a run with release=unopposed releases a "
+        "challenger that beats the baseline without this comparison"
+    )
+    try:
+        if known and challenger.classes and known.isdisjoint(challenger.classes):
+            raise DataUnusable(
+                "the label's classes are others than those it was trained on",
+                got=", ".join(challenger.classes),
+                allowed=", ".join(sorted(known)),
+            )
+        return losses(champion.candidate)
+    except (ArtefactDamaged, DataUnusable, ModelRefused) as exc:
+        raise type(exc)(
+            f"the champion, version {number}, cannot be scored: {exc.what}",
+            where=exc.where,
+            got=exc.got,
+            allowed=exc.allowed,
+            fix=way_out,
+        ) from exc
 
 
 def _baseline(candidate: Candidate, rows: int) -> np.ndarray:

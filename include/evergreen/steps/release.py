@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 
-from evergreen.entry_keys import entry_key
-from evergreen.errors import ChampionMoved, StoreUnavailable
+from evergreen.errors import ChampionMoved, RegistryDisagrees
 from evergreen.failpoints import failpoint
-from evergreen.ports import Lease
-from evergreen.results import Candidate, Comparison, Release, Retrain, Version, from_json
+from evergreen.ports import Entry, Lease
+from evergreen.results import Candidate, Comparison, Release, Retrain, Version
 from evergreen.steps.evaluate import evaluate
-from evergreen.steps.memory import holding, need, recall, record, retrain_of
+from evergreen.steps.memory import holding, last_entry, need, recall, record, retrain_of
 from evergreen.steps.register import register
+from evergreen.steps.settle import finish
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
 
     Raises:
         ChampionMoved: the champion changed again and again while it was compared with.
+        RegistryDisagrees: somebody moved the registry's alias by hand; nothing was released.
         StoreUnavailable: the registry or the target did not take the version.
     """
     found = recall(workspace, "release", run_key, Release)
@@ -43,11 +44,11 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
             return None
         with holding(workspace, run_key, "release") as lease:
             try:
-                intent = _intend(workspace, retrain, version, comparison, lease)
+                intended = _intend(workspace, retrain, version, comparison, lease)
             except ChampionMoved as exc:
                 log.warning("the champion moved, comparing again: %s", exc)
                 continue
-            return _finish(workspace, intent, lease)
+            return finish(workspace, intended, lease)
     raise ChampionMoved(
         f"the champion moved {MOST_COMPARISONS} times while this run compared itself with it",
         where=f"run {run_key}",
@@ -55,23 +56,13 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
     )
 
 
-def settle(workspace: Workspace, model: str, lease: Lease) -> None:
-    """Finish a release that was intended and never recorded as done."""
-    intended = workspace.ledger.last(model, "release_intended")
-    if intended is None:
-        return
-    intent = from_json(Release, intended.body)
-    if workspace.ledger.find(entry_key("release", intent.run_key)) is None:
-        log.warning("finishing the release that run %s began", intent.run_key)
-        _finish(workspace, intent, lease)
-
-
 def _intend(
     workspace: Workspace, retrain: Retrain, version: Version, comparison: Comparison, lease: Lease
-) -> Release:
-    intent = recall(workspace, "release_intended", retrain.run_key, Release)
-    if intent is not None:
-        return intent
+) -> Entry:
+    intended = last_entry(workspace, "release_intended", retrain.run_key)
+    if intended is not None:
+        return intended
+    _check_alias(workspace, version, comparison)
     spec = retrain.model.spec
     intent = Release(
         name=spec.name,
@@ -82,7 +73,7 @@ def _intend(
         target=spec.release.target.type,
         run_key=retrain.run_key,
     )
-    record(
+    intended = record(
         workspace,
         "release_intended",
         retrain.run_key,
@@ -91,23 +82,19 @@ def _intend(
         expected_release=comparison.champion_seq,
     )
     failpoint("release.intended")
-    return intent
+    return intended
 
 
-def _finish(workspace: Workspace, intent: Release, lease: Lease) -> Release:
-    workspace.registry.move_champion(intent.version, intent.previous)
-    failpoint("release.champion_moved")
-    workspace.deployer.deploy(intent)
-    failpoint("release.deployed")
-    serving = workspace.deployer.serving(intent.name)
-    if serving is None or serving.model.digest != intent.version.model.digest:
-        raise StoreUnavailable(
-            "the target does not serve what was released",
-            where=f"model {intent.name}, target {intent.target}",
-            got=serving,
-            allowed=f"version {intent.version.number}, digest {intent.version.model.digest}",
-            fix="look at the target; a retry deploys again",
-        )
-    record(workspace, "release", intent.run_key, intent, lease)
-    log.info("champion=%d previous=%s", intent.version.number, intent.previous)
-    return intent
+def _check_alias(workspace: Workspace, version: Version, comparison: Comparison) -> None:
+    """Refuse to release over an alias that somebody moved by hand; nothing was begun yet."""
+    alias = workspace.registry.champion(version.name)
+    if alias in (comparison.champion_version, version.number):
+        return
+    champion = comparison.champion_version
+    raise RegistryDisagrees(
+        "the registry's alias champion is not where the ledger has the champion; nothing was released",
+        where=f"registered model {version.name}",
+        got="no alias" if alias is None else f"version {alias}",
+        allowed="no alias" if champion is None else f"version {champion}",
+        fix="put the alias back (or remove it) in the registry, then clear this task",
+    )

@@ -8,7 +8,7 @@ from datetime import datetime
 from evergreen.errors import DataUnusable
 from evergreen.results import PinnedModel, ReleaseWish, Retrain
 from evergreen.steps.memory import holding, recall, record
-from evergreen.steps.release import settle
+from evergreen.steps.settle import settle
 from evergreen.window import windows_at
 from evergreen.workspace import Workspace
 

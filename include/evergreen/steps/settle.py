@@ -1,0 +1,81 @@
+"""Make the world follow what the ledger decided: alias, target, and the record that it was done.
+
+The lease is checked before each write to the world, and the target refuses a writer older than the one
+it last heard of. So a process that was stopped and wakes again cannot put an old version back.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from evergreen.entry_keys import entry_key
+from evergreen.errors import ArtefactDamaged, StoreUnavailable
+from evergreen.failpoints import failpoint
+from evergreen.ports import Entry, Lease, Pointer
+from evergreen.results import Release, from_json
+from evergreen.steps.memory import record
+from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def settle(workspace: Workspace, model: str, lease: Lease) -> None:
+    """Finish a release that was intended and not recorded as done; mend a target that went astray.
+
+    Raises:
+        StoreUnavailable: the registry or the target did not take the version.
+    """
+    intended = workspace.ledger.last(model, "release_intended")
+    if intended is None:
+        return
+    intent = from_json(Release, intended.body)
+    if workspace.ledger.find(entry_key("release", intent.run_key)) is None:
+        log.warning("finishing the release that run %s began", intent.run_key)
+        finish(workspace, intended, lease)
+    elif not _serves(_served(workspace, model), intent):
+        log.warning("the target does not serve the champion, version %d: mended", intent.version.number)
+        workspace.ledger.check(lease)
+        workspace.deployer.deploy(intent, intended.seq)
+
+
+def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
+    """Carry out an intent: move the alias, deploy, read back, record. Safe to repeat.
+
+    Raises:
+        LeaseLost: another run took over; what it does stands.
+        StoreUnavailable: the registry or the target did not take the version.
+    """
+    intent = from_json(Release, intended.body)
+    workspace.ledger.check(lease)
+    alias = workspace.registry.champion(intent.name)
+    if alias not in (intent.previous, intent.version.number):
+        log.warning("the alias champion is at version %s; the ledger decides", alias)
+    workspace.registry.move_champion(intent.version, alias)
+    failpoint("release.champion_moved")
+    workspace.ledger.check(lease)
+    workspace.deployer.deploy(intent, intended.seq)
+    failpoint("release.deployed")
+    served = _served(workspace, intent.name)
+    if not _serves(served, intent):
+        raise StoreUnavailable(
+            "the target does not serve what was released",
+            where=f"model {intent.name}, target {intent.target}",
+            got=served,
+            allowed=f"version {intent.version.number}, digest {intent.version.model.digest}",
+            fix="look at the target; a retry deploys again",
+        )
+    record(workspace, "release", intent.run_key, intent, lease)
+    log.info("champion=%d previous=%s", intent.version.number, intent.previous)
+    return intent
+
+
+def _served(workspace: Workspace, model: str) -> Pointer | None:
+    try:
+        return workspace.deployer.serving(model)
+    except ArtefactDamaged as exc:
+        log.warning("what the target serves cannot be told: %s", exc)
+        return None
+
+
+def _serves(pointer: Pointer | None, release: Release) -> bool:
+    return pointer is not None and pointer.model.digest == release.version.model.digest
