@@ -287,7 +287,7 @@ class ModelSpec(_Section):
     )
     tier: Tier = Field(
         "medium",
-        description="How much is at stake, and so how much proof and approval a release needs.",
+        description="How much is at stake: shown as a tag, and kept with every decision.",
         examples=["medium"],
     )
     schedule: str | None = Field(

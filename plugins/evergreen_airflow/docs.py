@@ -18,7 +18,10 @@ _RESUME = """### How to resume after a failure
    failed task with its downstream tasks. What was finished is found again, never done twice.
 3. *The data was rejected, or the model file is wrong*: mend it, then trigger a **new** run with the
    same as-of. A run keeps the model file and the snapshot it began with.
-4. Nothing is ever half released: until **release** has finished, the champion serves as before.
+4. The target is switched in one move: until then the champion serves as before. A release that was
+   cut off is finished when the task is tried again, or by the next run.
+5. *The champion cannot be scored any more* (its column or its files are gone): trigger a run with
+   release *unopposed*. A challenger that beats the base rate then replaces it without that comparison.
 """
 
 

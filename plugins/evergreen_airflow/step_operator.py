@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 TERMINATED = 143
 LONGEST_XCOM_TEXT = 300
 LONGEST_XCOM_LIST = 20
+NOT_SHOWN = frozenset({"spec", "query", "suite"})
+"""The contents of a model file: the ledger has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def shortened(value: Any) -> Any:
     if isinstance(value, str):
         return redact(bounded(value, LONGEST_XCOM_TEXT))
     if isinstance(value, dict):
-        return {key: shortened(item) for key, item in value.items() if key != "model_file"}
+        return {key: shortened(item) for key, item in value.items() if key not in NOT_SHOWN}
     if isinstance(value, list):
         kept = [shortened(item) for item in value[:LONGEST_XCOM_LIST]]
         left = len(value) - len(kept)

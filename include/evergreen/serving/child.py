@@ -1,4 +1,4 @@
-"""The process that loads a model and runs it: no credentials, no network, one folder.
+"""The process that loads a model and runs it: no credentials, no network, no further processes.
 
 `python -m evergreen.serving.child FOLDER` reads `request.json`, `rows.arrow` and `model/` there and
 writes `predictions.npy`, or `refusal.json` with the error that the parent raises in its own name.

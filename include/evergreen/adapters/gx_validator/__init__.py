@@ -67,7 +67,7 @@ class GxValidator:
         judged = list(zip(suite.expectations, results, strict=True))
         findings = tuple(_finding(expectation, result, rows, key) for expectation, result in judged)
         kept = collect(rows, _faults(findings, results))
-        folder = self._folder(model, snapshot, suite)
+        folder = self._folder(model, snapshot, suite, gx.__version__)
         quarantine_uri, artefacts = None, []
         if kept.failing:
             quarantined = to_parquet(kept.rows)
@@ -108,8 +108,9 @@ class GxValidator:
             tuple(artefacts),
         )
 
-    def _folder(self, model: str, snapshot: Snapshot, suite: Suite) -> Folder:
-        digest = digest_of(json_value(suite.model_dump(mode="python")))
+    def _folder(self, model: str, snapshot: Snapshot, suite: Suite, version: str) -> Folder:
+        """Return the folder of one judgement; another version may judge and word things otherwise."""
+        digest = digest_of([json_value(suite.model_dump(mode="python")), version])
         relative = f"quarantine/{model}/{snapshot.digest}/{digest}"
         return Folder(self.store_uri, self.storage_options, relative)
 
