@@ -193,3 +193,12 @@ def test_an_instant_without_a_time_zone_is_refused(story):
     for by in ("recorded", "data"):
         with pytest.raises(ValueError, match="time zone"):
             as_of(story.ledger, "m", datetime(2026, 1, 1), by=by)  # noqa: DTZ001
+
+
+def test_a_run_that_failed_before_it_began_is_told_with_its_reason():
+    story = Story()
+    failure = StepFailure("resolve_window", "BadConfiguration", "param as_of: no date", False)
+    story.write("step_failed", "march", failure)
+    story.write("run_finished", "march", RunReport("m/march", "m", None, "failed", None, None, "no"))
+    (run,) = history(story.ledger, "m")
+    assert (run.as_of, run.decision, run.failure) == (None, "failed", failure)

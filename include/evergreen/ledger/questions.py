@@ -27,10 +27,13 @@ By = Literal["recorded", "data"]
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run of a model. `decision` is "unfinished" until the run's report was recorded."""
+    """One run of a model. `decision` is "unfinished" until the run's report was recorded.
+
+    `as_of` is None where the run failed before it had one.
+    """
 
     run_key: str
-    as_of: datetime
+    as_of: datetime | None
     reason: str
     started_at: datetime
     finished_at: datetime | None = None
@@ -62,16 +65,15 @@ def history(ledger: Ledger, model: str) -> list[PastRun]:
     """Return a model's runs in the order in which they began; none for a model never run."""
     runs: dict[str, PastRun] = {}
     for entry in ledger.entries(model=model):
-        if entry.kind == "run_started":
-            retrain = from_json(Retrain, entry.body)
-            runs[retrain.run_key] = PastRun(
-                retrain.run_key, retrain.windows.as_of, retrain.reason, started_at=entry.at
-            )
-        else:
-            run_key = run_key_of(entry.key)
-            if run_key in runs:
-                runs[run_key] = _learned(runs[run_key], entry)
+        run_key = run_key_of(entry.key)
+        if entry.kind in _OF_EVERY_RUN:
+            runs.setdefault(run_key, PastRun(run_key, None, "", started_at=entry.at))
+        if run_key in runs:
+            runs[run_key] = _learned(runs[run_key], entry)
     return list(runs.values())
+
+
+_OF_EVERY_RUN = frozenset({"run_started", "step_failed", "run_finished"})
 
 
 def as_of(ledger: Ledger, model: str, instant: datetime, by: By = "recorded") -> ChampionThen | None:
@@ -131,6 +133,9 @@ def _newest(ledger: Ledger, kind: str, run_key: str, before_seq: int) -> Entry |
 def _learned(run: PastRun, entry: Entry) -> PastRun:
     """Return what is known of a run once this entry of it was read."""
     match entry.kind:
+        case "run_started":
+            retrain = from_json(Retrain, entry.body)
+            return replace(run, as_of=retrain.windows.as_of, reason=retrain.reason)
         case "comparison":
             comparison = from_json(Comparison, entry.body)
             return replace(run, comparison=comparison, champion_before=comparison.champion_version)
