@@ -197,6 +197,7 @@ def test_an_instant_without_a_time_zone_is_refused(story):
 
 def test_a_run_that_failed_before_it_began_is_told_with_its_reason():
     story = Story()
+    story.lease = story.ledger.acquire("m", "m/march")
     failure = StepFailure("resolve_window", "BadConfiguration", "param as_of: no date", False)
     story.write("step_failed", "march", failure)
     story.write("run_finished", "march", RunReport("m/march", "m", None, "failed", None, None, "no"))
