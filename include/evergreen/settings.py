@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from evergreen.errors import BadConfiguration
 
 VARIABLES: Mapping[str, str] = {
     "EVERGREEN_HOME": "folder of everything below (default ~/.evergreen)",
@@ -19,6 +22,8 @@ VARIABLES: Mapping[str, str] = {
     "EVERGREEN_LEASE_SECONDS": "how long a silent run keeps its model's lease (default 600)",
     "EVERGREEN_TRUSTED_TYPES": "comma-separated further types that a model may hold",
 }
+
+_LONGEST_LEASE = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings from environment variables (`VARIABLES` names and explains them)."""
+        """Read the settings from environment variables (`VARIABLES` names and explains them).
+
+        Raises:
+            BadConfiguration: a value that cannot be read.
+        """
         env = os.environ if environ is None else environ
         home = Path(env.get("EVERGREEN_HOME") or Path.home() / ".evergreen").expanduser().absolute()
         return cls(
@@ -50,6 +59,23 @@ class Settings:
             artifact_uri=env.get("EVERGREEN_ARTIFACTS") or (home / "artifacts").as_uri(),
             releases=Path(env.get("EVERGREEN_RELEASES") or home / "releases"),
             models=Path(env.get("EVERGREEN_MODELS") or "dags/models"),
-            lease_seconds=float(env.get("EVERGREEN_LEASE_SECONDS") or 600),
+            lease_seconds=_seconds(env, "EVERGREEN_LEASE_SECONDS", 600),
             trusted_types=tuple(filter(None, env.get("EVERGREEN_TRUSTED_TYPES", "").split(","))),
         )
+
+
+def _seconds(env: Mapping[str, str], variable: str, default: float) -> float:
+    text = env.get(variable) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= _LONGEST_LEASE:
+        raise BadConfiguration(
+            "the setting cannot be used",
+            where=variable,
+            got=text,
+            allowed=f"seconds, from 1 to {_LONGEST_LEASE}",
+            fix="correct it, or leave it out",
+        )
+    return seconds

@@ -19,12 +19,13 @@ def settings_from_airflow() -> Settings:
     """
     try:
         return Settings.from_environment(values_from_airflow())
-    except ValueError as exc:
+    except BadConfiguration as exc:
         raise BadConfiguration(
-            f"a setting cannot be read: {exc}",
-            where=f"airflow.cfg [{CONFIG_SECTION}] or the variables EVERGREEN_*",
-            allowed=", ".join(sorted(VARIABLES)),
-            fix="correct the value",
+            exc.what,
+            where=f"{exc.where}, in airflow.cfg [{CONFIG_SECTION}] or the variables EVERGREEN_*",
+            got=exc.got,
+            allowed=exc.allowed,
+            fix=exc.fix,
         ) from exc
 
 
