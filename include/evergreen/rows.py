@@ -11,7 +11,9 @@ from evergreen.spec import Data
 
 
 def require_columns(found: Sequence[str], data: Data, where: str) -> None:
-    """Check that the time, key and label columns are there, and that no name stands twice.
+    """Check that every column that the model file names is there, and that no name stands twice.
+
+    An excluded column that is not there may be a misspelt one, which would then be a feature.
 
     Raises:
         DataUnusable: a column is missing (with the columns found) or ambiguous.
@@ -20,6 +22,7 @@ def require_columns(found: Sequence[str], data: Data, where: str) -> None:
         "data.time_column": data.time_column,
         "data.key": data.key,
         "data.label.column": data.label.column,
+        **{f"data.exclude[{position}]": column for position, column in enumerate(data.exclude)},
     }
     for field, column in wanted.items():
         if column not in found:
