@@ -78,6 +78,16 @@ def test_infinite_numbers_are_missing_and_counted() -> None:
     assert feature_frame(rows, fitted.features)["distance"].isna().sum() == 2
 
 
+def test_a_lost_column_may_come_back_as_null_and_a_challenger_leaves_it_out() -> None:
+    rows = rows_of(60, 0)
+    champion = fit_rows(rows)
+    nulls = with_column(rows, "distance", pa.nulls(60))
+    assert feature_frame(nulls, champion.features)["distance"].isna().all()
+    assert "distance" not in {feature.name for feature in fit_rows(nulls).features}
+    with pytest.raises(DataUnusable, match=r"lost: distance.*as NULL"):
+        feature_frame(rows.drop_columns(["distance"]), champion.features)
+
+
 @pytest.mark.parametrize(
     "column_type", [pa.list_(pa.int64()), pa.struct({"a": pa.int64()}), pa.binary()]
 )

@@ -43,6 +43,8 @@ _FARTHEST_ZONE = timedelta(days=1)
 # Readers report damaged bytes as OSError too, but then no system call failed: there is no errno.
 _ABOUT_CONTENT = (OSError, gzip.BadGzipFile)
 
+_FIX_FILE = "mend the file, or leave it out of data.source.paths"
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -184,12 +186,17 @@ class FileRows:
                 fix="check the login of data.source.connection, or the file's permissions",
             ) from exc
         except FileNotFoundError as exc:
-            raise DataUnusable("there is no such file or bucket", where=where) from exc
+            raise DataUnusable(
+                "there is no such file or bucket", where=where, fix="mend data.source.paths"
+            ) from exc
         except storage_errors() as exc:
             if type(exc) in _ABOUT_CONTENT and getattr(exc, "errno", None) is None:
                 raise self._unreadable(exc, where) from exc
             raise SourceUnavailable(
-                "the storage did not answer", where=where, got=redact(str(exc))
+                "the storage did not answer",
+                where=where,
+                got=redact(str(exc)),
+                fix="is it up, reachable from here, and the login of data.source.connection right?",
             ) from exc
 
     def _unreadable(self, exc: Exception, where: str) -> DataUnusable:
@@ -197,7 +204,7 @@ class FileRows:
             f"the file cannot be read as {self._source.format}",
             where=where,
             got=bounded(str(exc), 300),
-            fix="mend the file, or leave it out of data.source.paths",
+            fix=_FIX_FILE,
         )
 
 
@@ -216,7 +223,9 @@ def _header(opened: Any, shown: str) -> list[str]:
     try:
         return next(csv.reader(text))
     except StopIteration:
-        raise DataUnusable("the file is empty, without even a header", where=shown) from None
+        raise DataUnusable(
+            "the file is empty, without even a header", where=shown, fix=_FIX_FILE
+        ) from None
     finally:
         text.detach()
 

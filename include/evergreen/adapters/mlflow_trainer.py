@@ -198,7 +198,7 @@ def _log(
             client.set_terminated(run_id, "FAILED")
         raise
     for warning in fitted.warnings:
-        log.warning("%s", warning)
+        log.info("warning: %s", warning)  # the run's report says them to people
     return candidate
 
 

@@ -41,8 +41,9 @@ def acquire(connection: Connection, model: str, holder: str, now: str, lasts: ti
         raise LeaseHeld(
             f"another run is at work on this model: {held.holder}",
             where=model,
-            got=f"held until {held.expires_at}",
-            fix="wait for it to end, or, where it was killed, until then: its lease is renewed no more",
+            got=f"a lease that lasts until {held.expires_at}",
+            fix="wait for it to end; where it was killed, start that same run again or wait until then, "
+            "for nothing renews its lease",
         )
     epoch: int = held.epoch + 1
     connection.execute(

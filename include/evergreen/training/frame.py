@@ -130,7 +130,8 @@ def feature_frame(rows: pa.Table, features: Sequence[ColumnType]) -> pd.DataFram
             "the rows lack columns that the model was trained on",
             got=f"lost: {', '.join(lost)}",
             allowed=", ".join(f.name for f in features),
-            fix="let the query return them again; the next retrain does without them",
+            fix="let the query return them again, if need be as NULL: a challenger leaves out a column "
+            "that has no value",
         )
     columns: dict[str, np.ndarray] = {}
     for feature in features:
@@ -155,7 +156,7 @@ def _columns_of(feature: ColumnType, column: pa.ChunkedArray) -> dict[str, np.nd
             where=f"column {feature.name!r}",
             got=str(column.type),
             allowed=feature.type,
-            fix="convert it back in the query; the next retrain learns the new type",
+            fix="convert it back in the query, or return it under a new name and NULL under this one",
         )
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -175,7 +176,7 @@ def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
     values: np.ndarray = np.array(column.cast(pa.float64(), safe=False).to_numpy())
     infinite = np.isinf(values)
     if infinite.any():
-        log.warning("%d infinite values of column %s are taken as missing", infinite.sum(), name)
+        log.info("%d infinite values of column %s are taken as missing", infinite.sum(), name)
         values[infinite] = np.nan
     return values
 
