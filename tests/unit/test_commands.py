@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.cli.commands import COMMANDS, ENVIRONMENT, FINDINGS, OK, USAGE
+from evergreen.cli.commands import COMMANDS, ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.reference import reference_pages
+from evergreen.errors import (
+    BadConfiguration,
+    ChainBroken,
+    DataUnusable,
+    LeaseHeld,
+    LedgerError,
+    ScoringInterrupted,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +117,34 @@ def test_a_ledger_that_is_no_database_is_an_environment_error(
     monkeypatch.setenv("EVERGREEN_LEDGER", "postgresql+psycopg://nobody:hunter22@127.0.0.1:1/none")
     assert main(["audit"]) == ENVIRONMENT
     assert "hunter22" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (DataUnusable("x"), FINDINGS),
+        (ChainBroken("x"), FINDINGS),
+        (ScoringInterrupted("x"), ENVIRONMENT),
+        (LeaseHeld("x"), ENVIRONMENT),
+        (LedgerError("x"), ENVIRONMENT),
+        (BadConfiguration("x"), ENVIRONMENT),
+        (KeyboardInterrupt(), INTERRUPTED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_each_kind_of_error_has_its_exit_code(
+    raised: BaseException,
+    code: int,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("evergreen.cli.audit.open_ledger", fail)
+    assert main(["audit"]) == code
+    assert capsys.readouterr().err.startswith("evergreen: ")
 
 
 def test_lint_loads_neither_airflow_nor_any_heavy_library():

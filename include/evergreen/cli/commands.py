@@ -1,7 +1,7 @@
 """The table of commands. Importing it is cheap: a command's code is imported when it is called.
 
 Exit codes: 0 ok, 1 findings (an invalid file, rejected data, a broken chain), 2 usage, 3 environment
-(a connection, database or server that is missing or does not answer).
+(a connection, database or server that is missing or does not answer, a run in the way), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-OK, FINDINGS, USAGE, ENVIRONMENT = 0, 1, 2, 3
+OK, FINDINGS, USAGE, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,9 @@ COMMANDS: tuple[Command, ...] = (
             Arg(("--reason",), "why, for the record", {"default": "run by hand", "metavar": "TEXT"}),
             Arg(
                 ("--release",),
-                "auto: release a challenger that proves itself; never: only register it",
-                {"choices": ("auto", "never"), "default": "auto"},
+                "auto: release a challenger that proves itself; never: only register it; unopposed: do "
+                "not compare with the champion, who cannot be scored any more",
+                {"choices": ("auto", "never", "unopposed"), "default": "auto"},
             ),
             _MODELS,
             _JSON,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 
 from rich.console import Console
@@ -30,22 +31,31 @@ def history(arguments: Namespace) -> int:
         table = Table("as of", "champion", "challenger", "decision", "difference", "why", box=None)
         for run in runs:
             table.add_row(*map(redact, map(plain, _cells(run))))
-        Console().print(table)
+        # A pipe has no width of its own: whoever reads it wants whole lines.
+        width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+        Console(width=width).print(table)
     return OK
+
+
+_WIDTH_OF_A_PIPE = 400
 
 
 def _cells(run: PastRun) -> tuple[str, ...]:
     difference = run.comparison.over_champion or run.comparison.over_baseline if run.comparison else None
     if run.decision == "failed" and run.failure is not None:
         why = f"{run.failure.step}: {run.failure.message}"
+    elif run.decision == "unfinished":
+        why = "at work, or stopped; then the same run, started again, goes on where it stopped"
+    elif run.comparison is not None:
+        why = "; ".join(run.comparison.reasons)
     else:
-        why = "; ".join(run.comparison.reasons) if run.comparison else run.summary
+        why = run.summary.partition(": ")[2]
     return (
-        f"{run.as_of:%Y-%m-%d %H:%M}",
+        "-" if run.as_of is None else f"{run.as_of:%Y-%m-%d %H:%M}",
         _version(run.champion_before),
         _version(run.challenger),
         run.decision,
-        "" if difference is None else str(difference),
+        "" if difference is None else f"{difference.estimate:+.4g}",
         why,
     )
 

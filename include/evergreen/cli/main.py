@@ -11,18 +11,10 @@ import argcomplete
 from rich_argparse import RichHelpFormatter
 
 from evergreen import __version__
-from evergreen.cli.commands import COMMANDS, ENVIRONMENT, FINDINGS, USAGE, Command
+from evergreen.cli.commands import COMMANDS, ENVIRONMENT, FINDINGS, INTERRUPTED, USAGE, Command
 from evergreen.cli.output import complain
 from evergreen.cli.usage import UsageError
-from evergreen.errors import (
-    BadConfiguration,
-    EvergreenError,
-    LedgerUnavailable,
-    SourceUnavailable,
-    StoreUnavailable,
-)
-
-ENVIRONMENT_ERRORS = (BadConfiguration, LedgerUnavailable, SourceUnavailable, StoreUnavailable)
+from evergreen.errors import BadConfiguration, ChainBroken, EvergreenError, LedgerError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,10 +57,19 @@ def call(command: Command, arguments: Any) -> int:
         return USAGE
     except EvergreenError as exc:
         complain(str(exc))
-        return ENVIRONMENT if isinstance(exc, ENVIRONMENT_ERRORS) else FINDINGS
+        return _exit_code(exc)
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return FINDINGS
+
+
+def _exit_code(exc: EvergreenError) -> int:
+    """Tell what another try or another environment may mend from what the model or its data must."""
+    surroundings = isinstance(exc, BadConfiguration | LedgerError) and not isinstance(exc, ChainBroken)
+    return ENVIRONMENT if exc.retryable or surroundings else FINDINGS
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ _COMMANDS_HEAD = """# Commands
 
 `evergreen COMMAND` and `airflow evergreen COMMAND` are the same. Exit codes: 0 ok, 1 findings (an
 invalid file, rejected or unusable data, a broken chain), 2 usage, 3 environment (a connection, database
-or server that is missing or does not answer). `--json` output is stable between releases; talk goes to
-standard error.
+or server that is missing or does not answer, another run in the way), 130 interrupted. `--json` output
+is stable between releases; talk goes to standard error.
 """
 _SETTINGS_HEAD = """# Settings
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
 
 from rich.console import Console
 
 from evergreen import steps
-from evergreen.cli.commands import FINDINGS, OK
-from evergreen.cli.output import say, say_json
+from evergreen.cli.alone import alone
+from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
+from evergreen.cli.output import complain, say, say_json
 from evergreen.cli.usage import instant, model_path, models_folder
 from evergreen.connections import from_environment
-from evergreen.errors import EvergreenError
+from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
 from evergreen.loading import load_model
 from evergreen.results import RunReport, to_json
 from evergreen.settings import Settings
@@ -33,12 +36,18 @@ AFTER_THE_WINDOW: tuple[Callable[[Workspace, str], object], ...] = (
 
 
 def run(arguments: Namespace) -> int:
-    """Run a retrain; 1 where the data was rejected or unusable."""
+    """Run a retrain; 1 where the data was rejected or unusable, 130 where it was interrupted."""
     path = model_path(models_folder(arguments.models), arguments.name)
     as_of = instant(arguments.as_of, "--as-of") if arguments.as_of else _this_minute()
     model = load_model(path)
-    run_key = f"{arguments.name}/cli/{as_of:%Y-%m-%dT%H:%M:%SZ}/{model.digest[:12]}"
-    with open_workspace(Settings.from_environment(), from_environment) as workspace:
+    settings = Settings.from_environment()
+    with (
+        open_workspace(settings, from_environment) as workspace,
+        alone(settings.home, arguments.name),
+        _terminable(),
+    ):
+        wanted = f"{arguments.name}/cli/{as_of:%Y-%m-%dT%H:%M:%SZ}/{model.digest[:12]}"
+        run_key = _run_to_go_on_with(workspace, wanted)
         try:
             with _progress("resolve_window"):
                 steps.resolve_window(
@@ -50,13 +59,29 @@ def run(arguments: Namespace) -> int:
                     release=arguments.release,
                 )
             _go_through(workspace, run_key)
+        except LeaseHeld:
+            raise  # it is the other run that has something to report
         except EvergreenError as exc:
             result = steps.report(workspace, run_key, str(exc))
-            _show(result, arguments.json)
+            _show(result, arguments.json, why=False)  # the error itself says why
             raise
+        except KeyboardInterrupt:
+            with suppress(LedgerError):
+                workspace.ledger.free(workspace.ledger.acquire(arguments.name, run_key))
+            complain("interrupted; the same command goes on where this one stopped")
+            return INTERRUPTED
         result = steps.report(workspace, run_key)
     _show(result, arguments.json)
     return FINDINGS if result.outcome in {"rejected", "failed"} else OK
+
+
+def _run_to_go_on_with(workspace: Workspace, wanted: str) -> str:
+    """Return the key of the run asked for, or of the next one where that one has failed for good.
+
+    A run keeps what it once read. Who mends the data and asks again wants it read again.
+    """
+    keys = (wanted if number == 1 else f"{wanted}/{number}" for number in itertools.count(1))
+    return next(key for key in keys if not steps.failed_for_good(workspace, key))
 
 
 def _go_through(workspace: Workspace, run_key: str) -> None:
@@ -68,6 +93,16 @@ def _go_through(workspace: Workspace, run_key: str) -> None:
 
 
 @contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a polite request to end (SIGTERM) give the lease back, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def _progress(step: str) -> Iterator[None]:
     console = Console(stderr=True)
     started = monotonic()
@@ -76,13 +111,14 @@ def _progress(step: str) -> Iterator[None]:
     console.print(f"{step:<15} {monotonic() - started:6.1f} s", highlight=False)
 
 
-def _show(result: RunReport, as_json: bool) -> None:
+def _show(result: RunReport, as_json: bool, *, why: bool = True) -> None:
     if as_json:
         say_json(to_json(result))
         return
-    for line in result.lines:
+    for line in result.lines[:-1]:  # the last one is the reason, which the summary says
         say(f"  {line}")
-    say(result.summary)
+    reason = "".join(result.lines[-1:])
+    say(result.summary if why else result.summary.removesuffix(f" ({reason})"))
 
 
 def _this_minute() -> datetime:

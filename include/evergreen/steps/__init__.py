@@ -9,7 +9,7 @@ from evergreen.steps.evaluate import evaluate
 from evergreen.steps.ingest import ingest
 from evergreen.steps.register import register
 from evergreen.steps.release import release
-from evergreen.steps.report import report
+from evergreen.steps.report import failed_for_good, report
 from evergreen.steps.resolve_window import resolve_window
 from evergreen.steps.train import train
 from evergreen.steps.validate import validate
@@ -28,6 +28,7 @@ STEPS: tuple[str, ...] = (
 __all__ = [
     "STEPS",
     "evaluate",
+    "failed_for_good",
     "ingest",
     "register",
     "release",

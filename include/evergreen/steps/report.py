@@ -10,6 +10,7 @@ from evergreen.redaction import redact
 from evergreen.results import (
     Candidate,
     Comparison,
+    ExpectationOutcome,
     Outcome,
     Release,
     Retrain,
@@ -49,6 +50,15 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
         workspace.ledger.free(lease)
     log.info("outcome=%s %s", result.outcome, result.summary)
     return result
+
+
+def failed_for_good(workspace: Workspace, run_key: str) -> bool:
+    """Return whether a run has ended without a decision, and trying it again cannot mend that."""
+    ended = recall(workspace, "run_finished", run_key, RunReport)
+    if ended is None or ended.outcome != "failed":
+        return ended is not None and ended.outcome == "rejected"
+    noted = recall(workspace, "step_failed", run_key, StepFailure)
+    return noted is not None and not noted.retryable
 
 
 def summarise(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
@@ -113,8 +123,8 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
     candidate = recall(workspace, "candidate", run_key, Candidate)
     comparison = recall(workspace, "comparison", run_key, Comparison)
     if validation is not None:
-        lines += [f"warning: {o.expectation}: {o.observed}" for o in validation.warnings]
-        lines += [f"error: {o.expectation}: {o.observed}" for o in validation.errors]
+        lines += [f"warning: {_broken(o)}" for o in validation.warnings]
+        lines += [f"error: {_broken(o)}" for o in validation.errors]
         if validation.report_uri and not (validation.passed and not validation.warnings):
             lines.append(f"validation report: {validation.report_uri}")
     if candidate is not None:
@@ -124,10 +134,11 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
         )
         lines += [f"warning: {warning}" for warning in candidate.warnings]
     if comparison is not None:
-        lines += comparison.reasons
+        lines += (*comparison.notes, *comparison.reasons)
     if validation is not None and not validation.passed:
-        failed = ", ".join(f"{o.expectation} ({o.observed})" for o in validation.errors[:5])
-        lines.append(f"{len(validation.errors)} expectation(s) failed: {failed}")
+        count = len(validation.errors)
+        failed = ", ".join(map(_named, validation.errors[:5]))
+        lines.append(f"{count} {'expectation' if count == 1 else 'expectations'} failed: {failed}")
     elif _outcome(workspace, run_key, failure) == "failed":
         noted = recall(workspace, "step_failed", run_key, StepFailure)
         if noted is not None:
@@ -137,6 +148,17 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
         else:
             lines.append("the run stopped before it could decide")
     return lines
+
+
+def _broken(outcome: ExpectationOutcome) -> str:
+    """Return which expectation does not hold, what was found, and what its author says of it."""
+    why = f" ({outcome.why})" if outcome.why else ""
+    return f"{_named(outcome)}: {outcome.observed}{why}"
+
+
+def _named(outcome: ExpectationOutcome) -> str:
+    columns = [str(value) for name, value in outcome.arguments.items() if name.startswith("column")]
+    return f"{outcome.expectation} of {', '.join(columns)}" if columns else outcome.expectation
 
 
 def _said_already(last: Entry | None, result: RunReport) -> bool:
