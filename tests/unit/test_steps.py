@@ -539,6 +539,38 @@ def test_an_unopposed_run_replaces_a_champion_that_cannot_be_scored(bench: Bench
     assert bench.serving() == 2
 
 
+@pytest.mark.parametrize(
+    ("label", "gate", "said"),
+    [
+        (
+            pa.array([number % 7 for number in range(DAYS * ROWS_A_DAY)], pa.float64()),
+            {"metric": "squared_error"},
+            r"another kind of question; got a challenger for regression; allowed: classification; give",
+        ),
+        (
+            pa.array(["no", "yes"] * (DAYS * ROWS_A_DAY // 2)),
+            {"metric": "log_loss"},
+            r"classes are others.*; got no, yes; allowed: 0, 1; write the label as before",
+        ),
+    ],
+    ids=["another task", "other classes"],
+)
+def test_a_champion_that_answers_another_question_is_never_compared_with(
+    bench: Bench, label: pa.Array, gate: dict[str, object], said: str
+):
+    bench.whole("one", MARCH, 0.9)
+    table = bench.source.table
+    bench.source.table = table.set_column(table.column_names.index("late"), "late", label)
+    bench.scorer.predict = lambda candidate, rows: np.zeros(  # type: ignore[method-assign]
+        (len(rows), len(candidate.classes)) if candidate.classes else len(rows)
+    )
+    key = bench.begin("two", APRIL, pinned(gate=gate))
+    bench.until_trained(key)
+    with pytest.raises(DataUnusable, match=f"{said}.*release=unopposed"):
+        steps.evaluate(bench.workspace, key)
+    assert bench.serving() == 1
+
+
 def test_a_lengthened_test_window_leaves_out_what_the_champion_learnt_from(bench: Bench):
     bench.whole("one", MARCH, 0.7)
     data = pinned().spec.data.model_dump(mode="json") | {"test_window": "3 months"}

@@ -127,15 +127,23 @@ def _champion_losses(
 ) -> np.ndarray:
     number, known = champion.version.number, set(champion.candidate.classes)
     way_out = (
-        "mend the data or the store; or replace the champion: a run with release=unopposed releases a "
-        "challenger that beats the baseline without this comparison"
+        "or replace the champion: a run with release=unopposed releases a challenger that beats the "
+        "baseline without this comparison"
     )
     try:
+        if champion.candidate.task != challenger.task:
+            raise DataUnusable(
+                "it answers another kind of question",
+                got=f"a challenger for {challenger.task}",
+                allowed=champion.candidate.task,
+                fix="give the changed model a file and a name of its own",
+            )
         if known and challenger.classes and known.isdisjoint(challenger.classes):
             raise DataUnusable(
                 "the label's classes are others than those it was trained on",
                 got=", ".join(challenger.classes),
                 allowed=", ".join(sorted(known)),
+                fix="write the label as before in the query",
             )
         return losses(champion.candidate)
     except (ArtefactDamaged, DataUnusable, ModelRefused) as exc:
@@ -144,7 +152,7 @@ def _champion_losses(
             where=exc.where,
             got=exc.got,
             allowed=exc.allowed,
-            fix=way_out,
+            fix=f"{exc.fix or 'mend the data or the store'}; {way_out}",
         ) from exc
 
 
