@@ -155,3 +155,22 @@ def test_lint_loads_neither_airflow_nor_any_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_as_of_ahead_of_now_is_a_usage_error(home: Path, capsys: pytest.CaptureFixture[str]):
+    main(["new", "churn"])
+    assert main(["run", "churn", "--as-of", "2999-01-01"]) == USAGE
+    assert "lies ahead" in capsys.readouterr().err
+
+
+def test_what_nobody_expected_ends_in_one_message_without_secrets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail(*_: object) -> None:
+        raise RuntimeError("lost postgresql://bob:hunter22@db/x")
+
+    monkeypatch.setattr("evergreen.cli.lint.find_problems", fail)
+    assert main(["lint", str(home)]) == ENVIRONMENT
+    said = capsys.readouterr().err
+    assert "unexpected RuntimeError" in said
+    assert "hunter22" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,6 +65,9 @@ def call(command: Command, arguments: Any) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return FINDINGS
+    except Exception as exc:  # noqa: BLE001 - whatever it is, its text may hold a secret
+        complain(f"unexpected {type(exc).__name__}: {exc}\n{traceback.format_exc()}")
+        return ENVIRONMENT
 
 
 def _exit_code(exc: EvergreenError) -> int:

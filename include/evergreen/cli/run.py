@@ -16,7 +16,7 @@ from evergreen import steps
 from evergreen.cli.alone import alone
 from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
 from evergreen.cli.output import complain, say, say_json
-from evergreen.cli.usage import instant, model_path, models_folder
+from evergreen.cli.usage import UsageError, instant, model_path, models_folder
 from evergreen.connections import from_environment
 from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
 from evergreen.loading import load_model
@@ -38,7 +38,7 @@ AFTER_THE_WINDOW: tuple[Callable[[Workspace, str], object], ...] = (
 def run(arguments: Namespace) -> int:
     """Run a retrain; 1 where the data was rejected or unusable, 130 where it was interrupted."""
     path = model_path(models_folder(arguments.models), arguments.name)
-    as_of = instant(arguments.as_of, "--as-of") if arguments.as_of else _this_minute()
+    as_of = _as_of(arguments.as_of)
     model = load_model(path)
     settings = Settings.from_environment()
     with (
@@ -46,7 +46,9 @@ def run(arguments: Namespace) -> int:
         alone(settings.home, arguments.name),
         _terminable(),
     ):
-        wanted = f"{arguments.name}/cli/{as_of:%Y-%m-%dT%H:%M:%SZ}/{model.digest[:12]}"
+        wanted = "/".join(
+            (arguments.name, "cli", f"{as_of:%Y-%m-%dT%H:%M:%SZ}", model.digest[:12], arguments.release)
+        )
         run_key = _run_to_go_on_with(workspace, wanted)
         try:
             with _progress("resolve_window"):
@@ -121,5 +123,12 @@ def _show(result: RunReport, as_json: bool, *, why: bool = True) -> None:
     say(result.summary if why else result.summary.removesuffix(f" ({reason})"))
 
 
-def _this_minute() -> datetime:
-    return datetime.now(UTC).replace(second=0, microsecond=0)
+def _as_of(text: str | None) -> datetime:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    as_of = instant(text, "--as-of") if text else now
+    if as_of > now:
+        raise UsageError(
+            f"--as-of: {as_of:%Y-%m-%d %H:%M} UTC lies ahead: its data is not there yet; "
+            f"the latest is now, {now:%Y-%m-%d %H:%M} UTC"
+        )
+    return as_of
