@@ -180,7 +180,7 @@ def from_environment(connection_id: str, environ: Mapping[str, str] | None = Non
         raise BadConfiguration(
             f"{variable} is neither a connection URI nor connection JSON",
             where=f"connection {connection_id!r}",
-            fix="write TYPE://LOGIN:PASSWORD@HOST:PORT/SCHEMA, each part URL-encoded",
+            fix="write TYPE://LOGIN@HOST:PORT/SCHEMA, each part URL-encoded; a password follows LOGIN:",
         ) from None  # the cause quotes parts of the text, which may be a secret
 
 

@@ -215,6 +215,12 @@ def test_an_experiment_made_by_another_between_look_and_make_is_used(
     assert _experiment(Late(), "made_between", mlflow_store.artifact_uri) == made
 
 
+@pytest.mark.parametrize("uri", ["foo://host/name", "mysql://host/name", "sqlite+foo:///x"])
+def test_a_tracking_address_of_no_known_kind_is_not_tried_again(uri: str) -> None:
+    with pytest.raises(BadConfiguration, match="correct EVERGREEN_TRACKING"):
+        open_client(uri)
+
+
 def test_a_deleted_experiment_is_named_with_the_way_back(trainer: MlflowTrainer, client: Any) -> None:
     train(trainer, "k", spec_of("deleted"))
     client.delete_experiment(client.get_experiment_by_name("deleted").experiment_id)

@@ -73,10 +73,11 @@ def answering(uri: str) -> Iterator[None]:
     """Turn the errors of MLflow and of what lies behind it into ours; drop its warnings.
 
     Raises:
-        BadConfiguration: MLflow understood the call and refuses it for good.
+        BadConfiguration: MLflow understood the call and refuses it for good, or the URI names no way
+            to it.
         StoreUnavailable: everything else it may raise; a later try may succeed.
     """
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
     try:
         with warnings.catch_warnings():
@@ -84,6 +85,13 @@ def answering(uri: str) -> Iterator[None]:
             yield
     except EvergreenError:
         raise
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as exc:
+        raise BadConfiguration(
+            f"MLflow cannot be reached this way: {_reason(exc)}",
+            where=redact(uri),
+            allowed="an http(s) address, or the SQLAlchemy URL of a database whose driver is installed",
+            fix="correct EVERGREEN_TRACKING",
+        ) from exc
     except (OSError, SQLAlchemyError) as exc:
         raise _unavailable(uri, exc) from exc
     except Exception as exc:
