@@ -53,15 +53,26 @@ class Settings:
         return cls(
             home=home,
             ledger_url=env.get("EVERGREEN_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
-            store_uri=env.get("EVERGREEN_STORE") or str(home / "store"),
+            store_uri=_anchored(env.get("EVERGREEN_STORE")) or str(home / "store"),
             store_connection=env.get("EVERGREEN_STORE_CONNECTION") or None,
             tracking_uri=env.get("EVERGREEN_TRACKING") or f"sqlite:///{home / 'mlflow.db'}",
             artifact_uri=env.get("EVERGREEN_ARTIFACTS") or (home / "artifacts").as_uri(),
-            releases=Path(env.get("EVERGREEN_RELEASES") or home / "releases"),
+            releases=Path(env.get("EVERGREEN_RELEASES") or home / "releases").expanduser().absolute(),
             models=Path(env.get("EVERGREEN_MODELS") or "dags/models"),
             lease_seconds=_seconds(env, "EVERGREEN_LEASE_SECONDS", 600),
-            trusted_types=tuple(filter(None, env.get("EVERGREEN_TRUSTED_TYPES", "").split(","))),
+            trusted_types=tuple(
+                name.strip()
+                for name in env.get("EVERGREEN_TRUSTED_TYPES", "").split(",")
+                if name.strip()
+            ),
         )
+
+
+def _anchored(uri: str | None) -> str | None:
+    """Return a store's URI; a path is made absolute, so that every process means the same folder."""
+    if not uri or "://" in uri:
+        return uri
+    return str(Path(uri).expanduser().absolute())
 
 
 def _seconds(env: Mapping[str, str], variable: str, default: float) -> float:
