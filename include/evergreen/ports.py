@@ -5,7 +5,7 @@ Arrow types appear in annotations only: importing this module loads no heavy lib
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,20 +86,33 @@ class Validator(Protocol):
 
 
 class Trainer(Protocol):
-    """Trains challengers and remembers them by key."""
-
-    def find(self, model: str, key: str) -> Candidate | None:
-        """Return the finished candidate of this key, or None."""
-        ...
+    """Trains challengers. What was trained is known by the ledger, not by the trainer's own store."""
 
     def train(
-        self, key: str, retrain: Retrain, snapshot: Snapshot, train: pa.Table, test: pa.Table
+        self,
+        key: str,
+        retrain: Retrain,
+        snapshot: Snapshot,
+        train: pa.Table,
+        test: pa.Table,
+        remember: Callable[[Candidate], None],
     ) -> Candidate:
         """Train on `train`, measure on `test`, log the run and return the candidate.
+
+        `remember` is called once everything of the candidate is stored, and before its run counts as
+        finished; where it raises, the run has failed.
 
         Raises:
             DataUnusable: one class, no usable feature, or too few rows.
             TrainingFailed: an unknown estimator or parameter, or the fit failed.
+            StoreUnavailable: the tracking server did not answer.
+        """
+        ...
+
+    def finish(self, candidate: Candidate) -> None:
+        """Close the run of a remembered candidate, where a killed try left it open. Safe to repeat.
+
+        Raises:
             StoreUnavailable: the tracking server did not answer.
         """
         ...

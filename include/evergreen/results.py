@@ -131,7 +131,7 @@ class Candidate:
 
     `key` names what made it (data, model file, code), so a retry finds it instead of training again.
     `classes` is empty for regression. `baseline` is what the trivial predictor answers for every row:
-    the class shares of the training rows, or their mean label.
+    the class shares of the training rows, or the mean of their labels (their median for absolute_error).
     """
 
     key: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
         scorer=_adapter("scorer")(settings.tracking_uri, settings.trusted_types),
         registry=_adapter("registry")(settings.tracking_uri),
         deployer=_local_target(settings),
-        code_version=code_version(),
+        code_version=code_version,
     )
 
 
@@ -108,13 +108,17 @@ def source_for(model: PinnedModel, connections: Connections) -> DataSource:
     return rows
 
 
-def code_version() -> str:
-    """Return the versions that decide what training gives."""
-    try:
-        sklearn = version("scikit-learn")
-    except PackageNotFoundError:
-        sklearn = "none"
-    return f"evergreen {__version__}, scikit-learn {sklearn}"
+def code_version(model: PinnedModel) -> str:
+    """Return the versions that decide what training the model gives, its own package's among them."""
+    train = model.spec.train
+    group, name = (
+        ("evergreen.pipelines", train.pipeline)
+        if train.pipeline
+        else ("evergreen.estimators", train.estimator)
+    )
+    named = [point for point in entry_points(group=group) if point.name == name]
+    own = [f"{point.dist.name} {point.dist.version}" for point in named if point.dist is not None]
+    return ", ".join([f"evergreen {__version__}", f"scikit-learn {version('scikit-learn')}", *own])
 
 
 def _local_target(settings: Settings) -> Deployer:

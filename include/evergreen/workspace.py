@@ -20,7 +20,7 @@ from evergreen.results import PinnedModel
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The ports of one installation. `code_version` names the code that decides and trains."""
+    """The ports of one installation. `code_version` names the code that decides and trains a model."""
 
     ledger: Ledger
     source_for: Callable[[PinnedModel], DataSource]
@@ -30,4 +30,4 @@ class Workspace:
     scorer: Scorer
     registry: Registry
     deployer: Deployer
-    code_version: str
+    code_version: Callable[[PinnedModel], str]

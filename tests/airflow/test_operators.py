@@ -65,7 +65,7 @@ def execute(monkeypatch, ledger):
 
     @contextmanager
     def opened(settings, connections):
-        yield SimpleNamespace(ledger=ledger, code_version="code 1")
+        yield SimpleNamespace(ledger=ledger, code_version=lambda model: "code 1")
 
     monkeypatch.setattr(wiring, "open_workspace", opened)
 

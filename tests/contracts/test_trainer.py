@@ -19,7 +19,7 @@ class TestFakeTrainer(TrainerContract):
     def test_it_counts_trainings_by_key(self, trainer: FakeTrainer) -> None:
         train(trainer, "k", spec_of())
         train(trainer, "k", spec_of())
-        assert trainer.trainings == {"k": 1}
+        assert trainer.trainings == {"k": 2}
 
 
 class TestMlflowTrainer(TrainerContract):

@@ -1,42 +1,58 @@
-"""What every trainer keeps: the same key is trained once and found again."""
+"""What every trainer keeps: a candidate is remembered before its run counts as finished."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from evergreen.errors import DataUnusable
+from evergreen.errors import DataUnusable, LeaseLost
 from evergreen.ports import Trainer
 from evergreen.results import Candidate, from_json, to_json
-from evergreen.spec import ModelSpec
+from evergreen.spec import Metric, ModelSpec
 from tests.training_runs import FEATURES, regression_spec, retrain_of, rows_of, snapshot_of, spec_of
 
 
-def train(trainer: Trainer, key: str, spec: ModelSpec, **tables: pa.Table) -> Candidate:
+def train(
+    trainer: Trainer,
+    key: str,
+    spec: ModelSpec,
+    remember: Callable[[Candidate], None] = lambda candidate: None,
+    **tables: pa.Table,
+) -> Candidate:
     label = spec.data.label.column
     rows, test = tables.get("train", rows_of(200, 0, label=label)), rows_of(80, 1, label=label)
     retrain = retrain_of(spec)
-    return trainer.train(key, retrain, snapshot_of(retrain, rows), rows, tables.get("test", test))
+    snapshot = snapshot_of(retrain, rows)
+    return trainer.train(key, retrain, snapshot, rows, tables.get("test", test), remember)
 
 
 class TrainerContract:
     """Inherit, and give a fixture `trainer` that may be shared: each test has its own model name."""
 
-    def test_an_unknown_key_is_not_found(self, trainer: Trainer) -> None:
-        assert trainer.find("never_trained", "k") is None
-
-    def test_a_trained_candidate_is_found_again_as_it_was(self, trainer: Trainer) -> None:
-        candidate = train(trainer, "k1", spec_of("found_again"))
-        assert trainer.find("found_again", "k1") == candidate
+    def test_a_candidate_is_remembered_once_as_it_is_returned(self, trainer: Trainer) -> None:
+        remembered: list[Candidate] = []
+        candidate = train(trainer, "k1", spec_of("remembered"), remembered.append)
+        assert remembered == [candidate]
         assert from_json(Candidate, to_json(candidate)) == candidate
 
-    def test_the_same_key_again_gives_the_same_candidate(self, trainer: Trainer) -> None:
-        spec = spec_of("same_key")
-        assert train(trainer, "k", spec) == train(trainer, "k", spec)
+    def test_finishing_again_is_no_harm(self, trainer: Trainer) -> None:
+        candidate = train(trainer, "k", spec_of("finished_twice"))
+        trainer.finish(candidate)
+        trainer.finish(candidate)
 
-    def test_a_key_belongs_to_its_model(self, trainer: Trainer) -> None:
-        train(trainer, "k", spec_of("mine"))
-        assert trainer.find("yours", "k") is None
+    def test_what_remember_raises_goes_on_as_it_is(self, trainer: Trainer) -> None:
+        def refuse(candidate: Candidate) -> None:
+            raise LeaseLost("another run took over")
+
+        with pytest.raises(LeaseLost):
+            train(trainer, "k", spec_of("not_remembered"), refuse)
+
+    def test_the_same_rows_and_file_give_the_same_features_and_metrics(self, trainer: Trainer) -> None:
+        one, other = train(trainer, "a", spec_of("same")), train(trainer, "b", spec_of("same"))
+        assert (one.features, one.metrics) == (other.features, other.metrics)
 
     def test_a_classifier_says_its_classes_features_and_baseline(self, trainer: Trainer) -> None:
         rows = rows_of(200, 0)
@@ -52,18 +68,26 @@ class TrainerContract:
         )
         assert "log_loss" in candidate.metrics
 
-    def test_a_regressor_has_the_mean_as_baseline(self, trainer: Trainer) -> None:
+    @pytest.mark.parametrize(
+        ("metric", "constant"), [("squared_error", np.mean), ("absolute_error", np.median)]
+    )
+    def test_a_regressor_has_the_best_constant_as_baseline(
+        self, trainer: Trainer, metric: Metric, constant: Callable[[np.ndarray], float]
+    ) -> None:
         rows = rows_of(200, 0, label="minutes")
-        candidate = train(trainer, "k", regression_spec("mean_baseline"), train=rows)
+        spec = regression_spec(f"{metric}_baseline")
+        spec = spec.model_copy(update={"gate": spec.gate.model_copy(update={"metric": metric})})
+        candidate = train(trainer, "k", spec, train=rows)
         assert candidate.classes == ()
-        assert candidate.baseline == pytest.approx((rows["minutes"].to_numpy().mean(),))
+        assert candidate.baseline == pytest.approx((constant(rows["minutes"].to_numpy()),))
 
     def test_a_label_with_one_class_is_refused_and_nothing_is_kept(self, trainer: Trainer) -> None:
         rows = rows_of(200, 0)
         never = rows.set_column(rows.column_names.index("late"), "late", pa.array([False] * 200))
+        remembered: list[Candidate] = []
         with pytest.raises(DataUnusable, match="one class"):
-            train(trainer, "k", spec_of("one_class"), train=never)
-        assert trainer.find("one_class", "k") is None
+            train(trainer, "k", spec_of("one_class"), remembered.append, train=never)
+        assert remembered == []
 
     @pytest.mark.parametrize("window", ["train", "test"])
     def test_fewer_rows_than_the_minimum_are_refused_with_their_count(

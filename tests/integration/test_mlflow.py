@@ -31,6 +31,7 @@ FAILPOINTS = [
     "train.run_created",
     "train.model_logged",
     "train.candidate_logged",
+    "train.remembered",
     "train.model_ready",
     "register.version_created",
     "register.aliased",
@@ -150,18 +151,25 @@ def test_a_process_killed_at_any_point_and_retried_ends_as_if_never_killed(
     assert len(client.search_model_versions(f"name = '{model}'")) == 1
 
 
-def test_a_run_without_its_candidate_is_not_found_and_trained_again(
+def test_nothing_that_mlflow_holds_is_believed_in_place_of_a_training(
     trainer: MlflowTrainer, client: Any
 ) -> None:
-    first = train(trainer, "k", spec_of("lost_candidate"))
-    run = client.get_run(first.run_id)
-    file = folder_of(run.info.artifact_uri) / "candidate.json"
-    for damage in (lambda: file.write_text(file.read_text().replace("0", "1")), file.unlink):
-        damage()
-        assert trainer.find("lost_candidate", "k") is None
-    second = train(trainer, "k", spec_of("lost_candidate"))
-    assert second.run_id != first.run_id
-    assert trainer.find("lost_candidate", "k") == second
+    first = train(trainer, "k", spec_of("forged"))
+    file = folder_of(client.get_run(first.run_id).info.artifact_uri) / "candidate.json"
+    file.write_text(file.read_text().replace('"rows_trained": 200', '"rows_trained": 999999'))
+    again = train(trainer, "k", spec_of("forged"))
+    assert again.run_id != first.run_id
+    assert again.rows_trained == 200
+
+
+def test_a_version_of_other_files_under_the_candidates_key_is_refused(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore, client: Any
+) -> None:
+    candidate = train(trainer, "k", spec_of("adopted"))
+    client.create_registered_model("adopted")
+    client.create_model_version("adopted", "/elsewhere", tags={"evergreen.candidate_key": "k"})
+    with pytest.raises(ModelRefused, match="another run or other files"):
+        MlflowRegistry(mlflow_store.tracking_uri).register("adopted", candidate, {})
 
 
 def test_a_fit_that_fails_leaves_no_run(trainer: MlflowTrainer, client: Any) -> None:
@@ -266,7 +274,7 @@ def test_a_user_of_mlflow_can_run_the_champion_by_its_alias(
 def test_an_unreachable_database_is_said_at_once_without_its_password() -> None:
     trainer = MlflowTrainer("postgresql+psycopg://bob:hunter22@127.0.0.1:9/mlflow", "/nowhere", ())
     with pytest.raises(StoreUnavailable) as caught:
-        trainer.find("any", "k")
+        train(trainer, "k", spec_of("any"))
     assert "bob:***@127.0.0.1" in str(caught.value)
     assert "hunter22" not in str(caught.value)
 
@@ -282,4 +290,4 @@ def test_artifacts_that_cannot_be_written_fail_the_run_and_a_retry_succeeds(
     assert [run.info.status for run in runs_of(client, "blocked")] == ["FAILED"]
     blocker.unlink()
     candidate: Candidate = train(trainer, "k", spec_of("blocked"))
-    assert trainer.find("blocked", "k") == candidate
+    assert client.get_run(candidate.run_id).info.status == "FINISHED"

@@ -148,7 +148,7 @@ class Bench:
             scorer=self.scorer,
             registry=self.registry,
             deployer=self.deployer,
-            code_version="1",
+            code_version=lambda model: "1",
         )
 
     def begin(
@@ -211,6 +211,7 @@ def test_first_good_challenger_becomes_champion_everywhere(bench: Bench):
         "run_started",
         "snapshot",
         "validation",
+        "trained",
         "candidate",
         "comparison",
         "version",
@@ -619,3 +620,40 @@ def test_pinned_runs_differ_in_key_by_code_version(bench: Bench):
     assert candidate_key(retrain, snapshot) != candidate_key(
         replace(retrain, code_version="2"), snapshot
     )
+
+
+def test_a_candidate_that_was_remembered_is_finished_and_not_trained_again(bench: Bench):
+    key = bench.begin()
+    steps.ingest(bench.workspace, key)
+    steps.validate(bench.workspace, key)
+    bench.trainer.finish = _die  # type: ignore[method-assign] - the process dies once it is remembered
+    with pytest.raises(KeyboardInterrupt):
+        steps.train(bench.workspace, key)
+    del bench.trainer.finish
+    candidate = steps.train(bench.workspace, key)
+    assert sum(bench.trainer.trainings.values()) == 1
+    assert bench.trainer.finished == [candidate]
+
+
+def _die(candidate: Candidate) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_was_trained_under_a_lost_lease_is_not_remembered(bench: Bench):
+    now = [datetime(2013, 3, 1, tzinfo=UTC)]
+    bench.ledger.now = lambda: now[0]
+    key = bench.begin("one")
+    steps.ingest(bench.workspace, key)
+    steps.validate(bench.workspace, key)
+    train = bench.trainer.train
+
+    def slow(*args: object) -> Candidate:
+        now[0] += timedelta(hours=1)
+        bench.begin("two")
+        return train(*args)  # type: ignore[arg-type]
+
+    bench.trainer.train = slow  # type: ignore[method-assign, assignment]
+    with pytest.raises(LeaseLost):
+        steps.train(bench.workspace, key)
+    assert bench.ledger.bodies("trained") == []
+    assert bench.trainer.finished == []

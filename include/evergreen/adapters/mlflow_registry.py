@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from evergreen.errors import ChampionMoved, StoreUnavailable
+from evergreen.errors import ChampionMoved, ModelRefused, StoreUnavailable
 from evergreen.failpoints import failpoint
 from evergreen.redaction import redact
 from evergreen.results import Candidate, Version
@@ -39,6 +39,7 @@ class MlflowRegistry:
         Safe to repeat. The alias is left alone where the version is the champion already.
 
         Raises:
+            ModelRefused: the registry holds a version of this key that is not the candidate.
             StoreUnavailable: the registry did not answer.
         """
         client = open_client(self._tracking_uri)
@@ -57,6 +58,14 @@ class MlflowRegistry:
                     model_id=run.data.tags.get(MODEL_ID_TAG),
                 )
                 failpoint("register.version_created")
+            elif (found.run_id, found.source) != (candidate.run_id, candidate.model.uri):
+                raise ModelRefused(
+                    "a version of this candidate's key is of another run or other files",
+                    where=f"registered model {name!r}, version {found.version}",
+                    got=f"run {found.run_id}, {found.source}",
+                    allowed=f"run {candidate.run_id}, {candidate.model.uri}",
+                    fix="delete that version in the registry; a retry registers the right one",
+                )
             number = int(found.version)
             for tag in wanted.items() - found.tags.items():
                 client.set_model_version_tag(name, str(number), *tag)

@@ -1,22 +1,23 @@
 """Trains challengers and keeps each as an MLflow run: parameters, metrics, model, plots, evidence.
 
-The experiment is the model's name. A run counts only when it is FINISHED and its last artifact,
-`candidate.json`, is the one its tag names; the run of a killed try is closed and never found again.
+The experiment is the model's name. Whoever may write to MLflow may write anything there, so nothing is
+read back to decide on: the ledger remembers the candidate before its run is FINISHED. The run of a try
+that was killed before is closed and its key taken away.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import BadConfiguration
 from evergreen.failpoints import failpoint
-from evergreen.results import Candidate, Retrain, Snapshot, from_json, to_json
+from evergreen.results import Candidate, Retrain, Snapshot, to_json
 from evergreen.serving.model_files import MODEL_FILE, private_folder
 from evergreen.serving.tracking import answering, open_client
 from evergreen.training import run_log
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 CANDIDATE_FILE = "candidate.json"
 ABANDONED_TAG = "evergreen.abandoned_key"
-DIGEST_TAG = "evergreen.candidate_digest"
 
 
 class MlflowTrainer:
@@ -49,25 +49,16 @@ class MlflowTrainer:
         self._artifact_uri = artifact_uri.rstrip("/")
         self._trusted_types = trusted_types
 
-    def find(self, model: str, key: str) -> Candidate | None:
-        """Return the finished candidate of this key, or None.
-
-        Raises:
-            StoreUnavailable: the tracking server did not answer.
-        """
-        client = open_client(self._tracking_uri)
-        with answering(self._tracking_uri):
-            experiment = client.get_experiment_by_name(model)
-            if experiment is None:
-                return None
-            return _find(client, experiment.experiment_id, key)
-
     def train(
-        self, key: str, retrain: Retrain, snapshot: Snapshot, train: pa.Table, test: pa.Table
+        self,
+        key: str,
+        retrain: Retrain,
+        snapshot: Snapshot,
+        train: pa.Table,
+        test: pa.Table,
+        remember: Callable[[Candidate], None],
     ) -> Candidate:
         """Train on `train`, measure on `test`, log the run and return the candidate.
-
-        The same key again returns the candidate that is there.
 
         Raises:
             DataUnusable: one class, no usable feature, or too few rows.
@@ -80,9 +71,6 @@ class MlflowTrainer:
         client = open_client(self._tracking_uri)
         with answering(self._tracking_uri):
             experiment_id = _experiment(client, retrain.model.spec.name, self._artifact_uri)
-            found = _find(client, experiment_id, key)
-            if found is not None:
-                return found
             _abandon(client, experiment_id, key)
         started = run_log.now_ms()
         fitted = fit(retrain.model.spec, train, test)
@@ -95,7 +83,19 @@ class MlflowTrainer:
                     tags=run_log.tags(key, retrain, snapshot),
                     run_name=f"{retrain.windows.as_of:%Y-%m-%d}",
                 )
-                return _log(client, run, key, snapshot, retrain, fitted, needed, folder)
+                return _log(client, run, key, snapshot, retrain, fitted, needed, folder, remember)
+
+    def finish(self, candidate: Candidate) -> None:
+        """Close the run of a remembered candidate, where a killed try left it open. Safe to repeat.
+
+        Raises:
+            StoreUnavailable: the tracking server did not answer.
+        """
+        client = open_client(self._tracking_uri)
+        with answering(self._tracking_uri):
+            run = client.get_run(candidate.run_id)
+            if run.info.status != "FINISHED":
+                _finish(client, candidate.run_id, run.data.tags.get(MODEL_ID_TAG))
 
 
 def _experiment(client: MlflowClient, model: str, artifact_uri: str) -> str:
@@ -119,37 +119,15 @@ def _experiment(client: MlflowClient, model: str, artifact_uri: str) -> str:
     return str(experiment.experiment_id)
 
 
-def _find(client: MlflowClient, experiment_id: str, key: str) -> Candidate | None:
-    """Return the candidate of the earliest whole run of this key."""
-    where = f"tags.`{KEY_TAG}` = '{key}' and attributes.status = 'FINISHED'"
-    for run in client.search_runs([experiment_id], where, order_by=["attributes.start_time ASC"]):
-        candidate = _read_candidate(client, run)
-        if candidate is not None and candidate.key == key and candidate.run_id == run.info.run_id:
-            return candidate
-        log.warning("run %s has no candidate that verifies and is not used", run.info.run_id)
-    return None
-
-
-def _read_candidate(client: MlflowClient, run: Any) -> Candidate | None:
-    with private_folder() as folder:
-        names = {entry.path for entry in client.list_artifacts(run.info.run_id)}
-        if CANDIDATE_FILE not in names:
-            return None
-        client.download_artifacts(run.info.run_id, CANDIDATE_FILE, str(folder))
-        content = (folder / CANDIDATE_FILE).read_bytes()
-    if hashlib.sha256(content).hexdigest() != run.data.tags.get(DIGEST_TAG):
-        return None
-    return from_json(Candidate, json.loads(content))
-
-
 def _abandon(client: MlflowClient, experiment_id: str, key: str) -> None:
-    """Close what killed tries of this key left, so that it can never be found."""
-    for run in client.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'"):
+    """Close what killed tries of this key left; a FINISHED run is one that the ledger remembers."""
+    where = f"tags.`{KEY_TAG}` = '{key}' and attributes.status != 'FINISHED'"
+    for run in client.search_runs([experiment_id], where):
         run_id = run.info.run_id
         log.warning("closing run %s, which an earlier try of this training left", run_id)
         client.set_tag(run_id, ABANDONED_TAG, key)
         client.delete_tag(run_id, KEY_TAG)
-        if run.info.status not in {"FINISHED", "FAILED", "KILLED"}:
+        if run.info.status not in {"FAILED", "KILLED"}:
             client.set_terminated(run_id, "KILLED")
         model_id = run.data.tags.get(MODEL_ID_TAG)
         if model_id:
@@ -165,6 +143,7 @@ def _log(
     fitted: Fitted,
     needed: list[str],
     folder: Path,
+    remember: Callable[[Candidate], None],
 ) -> Candidate:
     run_id = run.info.run_id
     failpoint("train.run_created")
@@ -190,9 +169,9 @@ def _log(
         )
         _log_candidate(client, run_id, candidate, folder / CANDIDATE_FILE)
         failpoint("train.candidate_logged")
-        client.finalize_logged_model(model_id, "READY")
-        failpoint("train.model_ready")
-        client.set_terminated(run_id, "FINISHED")
+        remember(candidate)
+        failpoint("train.remembered")
+        _finish(client, run_id, model_id)
     except BaseException:
         with suppress(Exception):
             client.set_terminated(run_id, "FAILED")
@@ -202,8 +181,14 @@ def _log(
     return candidate
 
 
+def _finish(client: MlflowClient, run_id: str, model_id: str | None) -> None:
+    if model_id:
+        client.finalize_logged_model(model_id, "READY")
+    failpoint("train.model_ready")
+    client.set_terminated(run_id, "FINISHED")
+
+
 def _log_candidate(client: MlflowClient, run_id: str, candidate: Candidate, file: Path) -> None:
-    content = json.dumps(to_json(candidate), sort_keys=True, indent=1).encode()
-    file.write_bytes(content)
-    client.set_tag(run_id, DIGEST_TAG, hashlib.sha256(content).hexdigest())
+    """Keep the candidate beside its model for people to read; no code reads it."""
+    file.write_text(json.dumps(to_json(candidate), sort_keys=True, indent=1), encoding="utf-8")
     client.log_artifact(run_id, str(file))

@@ -14,12 +14,12 @@ KINDS = (
     "run_started",
     "snapshot",
     "validation",
+    "trained",
     "candidate",
     "comparison",
     "version",
     "release_intended",
     "release",
-    "step_failed",
     "step_failed",
     "run_finished",
 )

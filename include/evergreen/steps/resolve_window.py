@@ -48,7 +48,7 @@ def resolve_window(
                 got=f"as-of {as_of.isoformat()}",
                 fix="choose a later as-of or other windows",
             ) from exc
-        retrain = Retrain(run_key, model, windows, reason, release, workspace.code_version)
+        retrain = Retrain(run_key, model, windows, reason, release, workspace.code_version(model))
         record(workspace, "run_started", run_key, retrain, lease)
         log.info("as_of=%s train=%s test=%s reason=%s", as_of, windows.train, windows.test, reason)
         return retrain

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from evergreen.canonical import digest_of
+from evergreen.entry_keys import entry_key
 from evergreen.errors import DataUnusable
 from evergreen.failpoints import failpoint
-from evergreen.results import Candidate, Retrain, Snapshot, ValidationReport
+from evergreen.results import Candidate, Retrain, Snapshot, ValidationReport, from_json, to_json
 from evergreen.steps.memory import holding, need, recall, record, retrain_of
 from evergreen.workspace import Workspace
 
@@ -21,8 +22,8 @@ def candidate_key(retrain: Retrain, snapshot: Snapshot) -> str:
         {
             "snapshot": snapshot.digest,
             "model": retrain.model.digest,
-            "train": str(windows.train),
-            "test": str(windows.test),
+            "train": [windows.train.start.isoformat(), windows.train.end.isoformat()],
+            "test": [windows.test.start.isoformat(), windows.test.end.isoformat()],
             "code": retrain.code_version,
         }
     )
@@ -46,8 +47,16 @@ def train(workspace: Workspace, run_key: str) -> Candidate:
         if not need(workspace, "validation", run_key, ValidationReport).passed:
             raise DataUnusable("the data was rejected by its expectations", where=f"run {run_key}")
         key = candidate_key(retrain, snapshot)
-        candidate = workspace.trainer.find(spec.name, key)
-        if candidate is None:
+        trained = entry_key("trained", f"{spec.name}/{key}")
+
+        def remember(candidate: Candidate) -> None:
+            workspace.ledger.append("trained", trained, to_json(candidate), lease)
+
+        known = workspace.ledger.find(trained)
+        if known is not None:
+            candidate = from_json(Candidate, known.body)
+            workspace.trainer.finish(candidate)
+        else:
             time = spec.data.time_column
             candidate = workspace.trainer.train(
                 key,
@@ -55,6 +64,7 @@ def train(workspace: Workspace, run_key: str) -> Candidate:
                 snapshot,
                 workspace.snapshots.read(snapshot, windows.train, time),
                 workspace.snapshots.read(snapshot, windows.test, time),
+                remember,
             )
             failpoint("train.trained")
         record(workspace, "candidate", run_key, candidate, lease)

@@ -81,7 +81,7 @@ def fit(spec: ModelSpec, train: pa.Table, test: pa.Table) -> Fitted:
     test_frame = feature_frame(test, features)
     test_labels = labels_of(test, data.label.column, task)
     predictions = predict(model, test_frame, classes)
-    baseline = trivial_predictor(labels, classes)
+    baseline = trivial_predictor(labels, classes, spec.gate.metric)
     metrics, metric_notes = measure(task, test_labels, predictions, baseline, classes)
     return Fitted(
         model=model,

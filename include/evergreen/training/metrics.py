@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evergreen.losses import row_losses
-from evergreen.spec import CLASSIFICATION_METRICS, REGRESSION_METRICS, Task
+from evergreen.spec import CLASSIFICATION_METRICS, REGRESSION_METRICS, Metric, Task
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-def trivial_predictor(labels: np.ndarray, classes: Sequence[str]) -> tuple[float, ...]:
-    """Return the class shares of the training labels in the order of `classes`, or their mean."""
+def trivial_predictor(labels: np.ndarray, classes: Sequence[str], metric: Metric) -> tuple[float, ...]:
+    """Return the best constant answer: class shares in the order of `classes`, the mean or the median.
+
+    The median is what has the smallest mean absolute error, the mean the smallest squared one.
+    """
     import numpy as np
 
     if not classes:
-        return (float(np.mean(labels)),)
+        return (float(np.median(labels) if metric == "absolute_error" else np.mean(labels)),)
     return tuple(float(np.mean(labels == name)) for name in classes)
 
 
