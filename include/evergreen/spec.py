@@ -335,6 +335,11 @@ class ModelSpec(_Section):
         description="Where the champion serves.",
         examples=[{"target": {"type": "local"}}],
     )
+    timeout: DurationField = Field(
+        Duration(6, "hours"),
+        description="The longest a task may take; then it is ended and tried again.",
+        examples=["6 hours"],
+    )
     retries: Retries = Field(
         default=Retries(),
         description="How often a task that failed for a passing reason is tried again.",

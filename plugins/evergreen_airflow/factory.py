@@ -6,6 +6,7 @@ from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 from airflow.sdk import (
     DAG,
@@ -20,6 +21,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from evergreen.durations import Duration
 from evergreen.names import retrain_dag_id
+from evergreen.results import ReleaseWish
 from evergreen.spec import ModelSpec, Retries
 from evergreen_airflow.docs import retrain_doc
 from evergreen_airflow.operators.evaluate import EvaluateOperator
@@ -43,7 +45,9 @@ OPERATORS: dict[str, type[StepOperator]] = {
     "report": ReportOperator,
 }
 
-LONGEST_RETRY_DELAY = timedelta(minutes=10)
+# Shorter than the ledger's lease, so that a task waiting for its next try does not lose its run's.
+LONGEST_RETRY_DELAY = timedelta(minutes=5)
+LONGEST_BARE_TASK = timedelta(hours=6)
 LEASE_WAITS = 40
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -68,7 +72,7 @@ def build_retrain_dag(spec: ModelSpec, path: Path) -> DAG:
         max_active_runs=1,
         tags=["evergreen", f"model:{spec.name}", f"tier:{spec.tier}", *spec.tags],
     )
-    return _with_steps(dag, spec.name, path, spec.owner, spec.retries)
+    return _with_steps(dag, spec.name, path, spec.owner, spec.retries, _as_timedelta(spec.timeout))
 
 
 def build_bare_retrain_dag(name: str, path: Path) -> DAG:
@@ -77,7 +81,7 @@ def build_bare_retrain_dag(name: str, path: Path) -> DAG:
     Only a task's own process uses it: the scheduler never sees it.
     """
     dag = DAG(retrain_dag_id(name), schedule=None, start_date=_EPOCH)
-    return _with_steps(dag, name, path, "airflow", Retries())
+    return _with_steps(dag, name, path, "airflow", Retries(), LONGEST_BARE_TASK)
 
 
 def _timed(cron: str, asset: Asset) -> AssetOrTimeSchedule:
@@ -110,11 +114,12 @@ def _form() -> ParamsDict:
             ),
             "release": Param(
                 "auto",
-                enum=["auto", "never"],
+                enum=list(get_args(ReleaseWish)),
                 type="string",
                 title="Release",
                 description="auto: the new version is released where the gate says so. "
-                "never: it is only registered.",
+                "never: it is only registered. unopposed: it is released where it beats the base rate, "
+                "without comparing it with a champion that cannot be scored any more.",
                 source="dag",
             ),
         }
@@ -123,7 +128,9 @@ def _form() -> ParamsDict:
     return form
 
 
-def _with_steps(dag: DAG, name: str, path: Path, owner: str, retries: Retries) -> DAG:
+def _with_steps(
+    dag: DAG, name: str, path: Path, owner: str, retries: Retries, timeout: timedelta
+) -> DAG:
     delay = _as_timedelta(retries.delay)
     before: BaseOperator | None = None
     for task_id, operator in OPERATORS.items():
@@ -137,6 +144,7 @@ def _with_steps(dag: DAG, name: str, path: Path, owner: str, retries: Retries) -
             retries=retries.attempts,
             lease_waits=LEASE_WAITS if first else 0,
             retry_delay=delay,
+            execution_timeout=timeout,
             retry_exponential_backoff=2,
             max_retry_delay=max(delay, LONGEST_RETRY_DELAY),
             trigger_rule=TriggerRule.ALL_DONE if last else TriggerRule.ALL_SUCCESS,

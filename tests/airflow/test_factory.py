@@ -25,8 +25,6 @@ def spec_of(**changes: str) -> ModelSpec:
 
 @pytest.fixture(scope="module")
 def dag():
-    from evergreen_airflow.factory import build_retrain_dag
-
     return build_retrain_dag(spec_of(more="tags: [flights]\ntier: high\nretries: {attempts: 2}\n"), PATH)
 
 
@@ -59,6 +57,16 @@ def test_only_the_first_task_waits_longer_than_the_model_file_says_and_only_for_
     }
     assert all(task.retry_delay == timedelta(minutes=1) for task in dag.tasks)
     assert all(task.retry_exponential_backoff == 2 for task in dag.tasks)
+
+
+def test_a_task_ends_at_the_model_files_timeout_and_waits_for_a_try_less_than_a_lease(dag):
+    from evergreen.settings import Settings
+
+    assert {task.execution_timeout for task in dag.tasks} == {timedelta(hours=6)}
+    own = build_retrain_dag(spec_of(more="timeout: 90 minutes\n"), PATH)
+    assert {task.execution_timeout for task in own.tasks} == {timedelta(minutes=90)}
+    lease = timedelta(seconds=Settings.from_environment({}).lease_seconds)
+    assert all(task.max_retry_delay < lease for task in dag.tasks)
 
 
 def test_report_alone_runs_whatever_became_of_the_tasks_before_it(dag):
@@ -98,6 +106,8 @@ def test_a_schedule_airflow_cannot_read_is_refused_when_the_dag_is_built():
         ("as_of", "2013-04-01T06:00:00+00:00", True),
         ("as_of", "last tuesday", False),
         ("release", "never", True),
+        ("release", "unopposed", True),
+        ("reason", None, True),
         ("release", "now", False),
         ("reason", "new airport", True),
         ("reason", "x" * 301, False),

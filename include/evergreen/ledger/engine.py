@@ -31,6 +31,7 @@ from evergreen.ledger import migrations
 from evergreen.ledger.chain import Head
 from evergreen.ledger.faults import connection_was_lost, translation
 from evergreen.ledger.schema import head as head_table
+from evergreen.network import postgres_limits
 from evergreen.redaction import hide, redact
 
 _T = TypeVar("_T")
@@ -240,14 +241,7 @@ def _postgres_engine(url: URL, wait_seconds: float) -> Engine:
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
             pool_timeout=wait_seconds,
-            connect_args={
-                "options": options.strip(),
-                "connect_timeout": max(round(wait_seconds), 2),
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 3 * wait,
-            },
+            connect_args={"options": options.strip(), **postgres_limits(wait_seconds)},
         )
     except ImportError as error:
         raise BadConfiguration(
