@@ -25,6 +25,8 @@ def spec_of(**changes: str) -> ModelSpec:
 
 @pytest.fixture(scope="module")
 def dag():
+    from evergreen_airflow.factory import build_retrain_dag
+
     return build_retrain_dag(spec_of(more="tags: [flights]\ntier: high\nretries: {attempts: 2}\n"), PATH)
 
 
@@ -61,6 +63,7 @@ def test_only_the_first_task_waits_longer_than_the_model_file_says_and_only_for_
 
 def test_a_task_ends_at_the_model_files_timeout_and_waits_for_a_try_less_than_a_lease(dag):
     from evergreen.settings import Settings
+    from evergreen_airflow.factory import build_retrain_dag
 
     assert {task.execution_timeout for task in dag.tasks} == {timedelta(hours=6)}
     own = build_retrain_dag(spec_of(more="timeout: 90 minutes\n"), PATH)
