@@ -105,8 +105,8 @@ def _form() -> ParamsDict:
                 source="dag",
             ),
             "reason": Param(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],
                 maxLength=300,
                 title="Reason",
                 description="Why this retrain; kept with its decision.",
