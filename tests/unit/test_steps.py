@@ -657,3 +657,13 @@ def test_what_was_trained_under_a_lost_lease_is_not_remembered(bench: Bench):
         steps.train(bench.workspace, key)
     assert bench.ledger.bodies("trained") == []
     assert bench.trainer.finished == []
+
+
+def test_a_failure_that_a_retry_mended_is_not_what_a_later_end_is_blamed_on(bench: Bench):
+    key = bench.begin()
+    bench.source.failure = SourceUnavailable("the database did not answer")
+    with pytest.raises(SourceUnavailable):
+        steps.ingest(bench.workspace, key)
+    steps.ingest(bench.workspace, key)
+    report = steps.report(bench.workspace, key, "failed task: train")
+    assert report.lines[-1] == "failed task: train"

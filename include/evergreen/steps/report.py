@@ -19,6 +19,7 @@ from evergreen.results import (
     StepFailure,
     ValidationReport,
     Version,
+    from_json,
     to_json,
 )
 from evergreen.steps.memory import last_entry, model_of, recall, record_next
@@ -140,7 +141,7 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
         failed = ", ".join(map(_named, validation.errors[:5]))
         lines.append(f"{count} {'expectation' if count == 1 else 'expectations'} failed: {failed}")
     elif _outcome(workspace, run_key, failure) == "failed":
-        noted = recall(workspace, "step_failed", run_key, StepFailure)
+        noted = _unmended(workspace, run_key)
         if noted is not None:
             lines.append(f"{noted.step}: {noted.error}: {noted.message}")
         elif failure is not None:
@@ -148,6 +149,28 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
         else:
             lines.append("the run stopped before it could decide")
     return lines
+
+
+RESULT_OF = {
+    "resolve_window": "run_started",
+    "ingest": "snapshot",
+    "validate": "validation",
+    "train": "candidate",
+    "evaluate": "comparison",
+    "register": "version",
+    "release": "release",
+}
+"""The kind of entry that each step ends with."""
+
+
+def _unmended(workspace: Workspace, run_key: str) -> StepFailure | None:
+    """Return the last failure that was written down, unless a later try of that step succeeded."""
+    noted = last_entry(workspace, "step_failed", run_key)
+    if noted is None:
+        return None
+    failure = from_json(StepFailure, noted.body)
+    result = last_entry(workspace, RESULT_OF[failure.step], run_key)
+    return failure if result is None or result.seq < noted.seq else None
 
 
 def _broken(outcome: ExpectationOutcome) -> str:
