@@ -5,10 +5,7 @@ A reader sees the old pointer or the new one, never a part: the file is replaced
 
 from __future__ import annotations
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +15,7 @@ from pydantic import ValidationError
 
 from evergreen.artefacts import write_atomically
 from evergreen.errors import ArtefactDamaged, BadConfiguration, LeaseLost, StoreUnavailable, bounded
+from evergreen.file_lock import locked
 from evergreen.names import NAME_RULE, name_problem
 from evergreen.paths import contained
 from evergreen.ports import Pointer
@@ -78,7 +76,7 @@ class LocalTarget:
         text = json.dumps(to_json(pointer), indent=2, sort_keys=True, ensure_ascii=False)
         content = f"{text}\n".encode()
         try:
-            with self._locked(release.name):
+            with locked(self.folder / f".{release.name}.lock"):
                 self._check_fence(path, release.name, fence)
                 if not path.is_file() or path.read_bytes() != content:
                     write_atomically(path, content)
@@ -134,14 +132,6 @@ class LocalTarget:
                 allowed=f"at least ledger entry {found.fence}",
                 fix="let the later release stand",
             )
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """Keep other writers of this pointer out; the lock ends with the process at the latest."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f".{name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     def _path(self, name: str) -> Path:
         if name_problem(name):

@@ -7,12 +7,12 @@ neither may write. A file lock tells them apart: the system drops it with its pr
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from evergreen.errors import BadConfiguration, LeaseHeld
+from evergreen.file_lock import locked
 
 
 @contextmanager
@@ -23,23 +23,20 @@ def alone(home: Path, model: str) -> Iterator[None]:
         BadConfiguration: `home` cannot be written.
         LeaseHeld: another process is at work on this model.
     """
-    folder = home / "running"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / f"{model}.lock").open("ab")
-    except OSError as exc:
-        raise BadConfiguration(
-            f"the folder cannot be written: {exc.strerror}",
-            where=str(folder),
-            fix="set EVERGREEN_HOME to a folder of your own",
-        ) from exc
-    with lock:
+    lock = home / "running" / f"{model}.lock"
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(locked(lock, wait=False))
         except BlockingIOError:
             raise LeaseHeld(
                 "another evergreen run is at work on this model",
                 where=model,
                 fix="nothing was begun; wait for that one to end, and then ask again",
             ) from None
+        except OSError as exc:
+            raise BadConfiguration(
+                f"the folder cannot be written: {exc.strerror}",
+                where=str(lock.parent),
+                fix="set EVERGREEN_HOME to a folder of your own",
+            ) from exc
         yield

@@ -5,7 +5,6 @@ Everything that talks to a tracking server or registry opens its client here.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import warnings
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.artefacts import sync_folder
 from evergreen.errors import BadConfiguration, EvergreenError, StoreUnavailable, bounded
 from evergreen.failpoints import failpoint
+from evergreen.file_lock import locked
 from evergreen.redaction import redact
 
 if TYPE_CHECKING:
@@ -151,9 +151,7 @@ def _make_database(file: Path) -> None:
 
     if file.exists():
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.with_name(f".{file.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(file.with_name(f".{file.name}.lock")):
         if file.exists():
             return
         new = file.with_name(f".{file.name}.new")
