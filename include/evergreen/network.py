@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LIBPQ_DRIVERS = frozenset({"psycopg", "psycopg2", "psycopg2cffi"})
+"""Those of SQLAlchemy's drivers for PostgreSQL that take these arguments."""
+
 
 def postgres_limits(wait_seconds: float) -> dict[str, int]:
     """Return connection arguments (libpq's names) that end a wait for a peer that is not there.

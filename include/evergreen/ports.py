@@ -113,6 +113,7 @@ class Trainer(Protocol):
         """Close the run of a remembered candidate, where a killed try left it open. Safe to repeat.
 
         Raises:
+            ArtefactDamaged: the run was deleted.
             StoreUnavailable: the tracking server did not answer.
         """
         ...
@@ -139,7 +140,12 @@ class Registry(Protocol):
     """Names versions."""
 
     def register(self, name: str, candidate: Candidate, tags: Mapping[str, str]) -> Version:
-        """Return the version of the candidate, registering it where it is not yet; alias challenger."""
+        """Return the version of the candidate, registering it where it is not yet; alias challenger.
+
+        Raises:
+            ModelRefused: the registry holds a version of this key that is not the candidate.
+            StoreUnavailable: the registry did not answer.
+        """
         ...
 
     def champion(self, name: str) -> int | None:

@@ -205,7 +205,11 @@ class Train(_Section):
 class Gate(_Section):
     """What the challenger must prove. All metrics are mean losses per row: lower is better."""
 
-    metric: Metric = Field(description="The loss both are judged by.", examples=["log_loss"])
+    metric: Metric = Field(
+        description="The loss by which challenger, champion and the best constant answer are judged. "
+        "That answer is the train labels' class shares, mean or, for absolute_error, median.",
+        examples=["log_loss"],
+    )
     policy: Policy = Field(
         "non_inferiority",
         description="superiority: the whole interval must be better by the margin. "

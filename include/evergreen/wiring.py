@@ -9,13 +9,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import make_url
 
-from evergreen import __version__
+from evergreen.code_version import code_version
 from evergreen.connections import Connections
 from evergreen.errors import BadConfiguration
 from evergreen.ports import DataSource, Deployer, Ledger
@@ -106,19 +105,6 @@ def source_for(model: PinnedModel, connections: Connections) -> DataSource:
             options = connections(source.connection).storage_options() if source.connection else {}
             rows = _adapter("files source")(source, Path(model.folder), model.spec.data, options)
     return rows
-
-
-def code_version(model: PinnedModel) -> str:
-    """Return the versions that decide what training the model gives, its own package's among them."""
-    train = model.spec.train
-    group, name = (
-        ("evergreen.pipelines", train.pipeline)
-        if train.pipeline
-        else ("evergreen.estimators", train.estimator)
-    )
-    named = [point for point in entry_points(group=group) if point.name == name]
-    own = [f"{point.dist.name} {point.dist.version}" for point in named if point.dist is not None]
-    return ", ".join([f"evergreen {__version__}", f"scikit-learn {version('scikit-learn')}", *own])
 
 
 def _local_target(settings: Settings) -> Deployer:

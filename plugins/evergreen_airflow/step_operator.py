@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 from evergreen.errors import EvergreenError, LeaseHeld, bounded
 from evergreen.redaction import redact
@@ -123,6 +128,10 @@ def told_to_airflow(task_id: str, *, tries_left: bool) -> Iterator[None]:
         if isinstance(exc, LeaseHeld) or (exc.retryable and tries_left):
             raise AirflowException(message) from None
         raise AirflowFailException(message) from None
+    except AirflowTaskTimeout as exc:
+        log.error("%s", redact(_trace(exc)))
+        message = f"step {task_id} took longer than the model file's timeout"
+        raise (AirflowException if tries_left else AirflowFailException)(message) from None
     except Exception as exc:  # noqa: BLE001 - whatever it is, its text may hold a secret
         log.error("%s", redact(_trace(exc)))
         message = redact(f"unexpected error in step {task_id}: {type(exc).__name__}: {exc}")

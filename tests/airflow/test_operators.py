@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -307,6 +308,20 @@ def test_a_bad_as_of_fails_for_good_and_begins_nothing(execute, ledger, tmp_path
     with pytest.raises(AirflowFailException, match="param as_of"):
         execute("resolve_window", model_file=path, params={"as_of": "last tuesday"})
     assert [row.kind for row in ledger.rows] == ["step_failed"]
+
+
+def test_a_step_that_takes_too_long_is_tried_again_and_fails_after_the_last_try(
+    execute, monkeypatch, caplog
+):
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+    from airflow.sdk.execution_time.timeout import timeout
+
+    monkeypatch.setattr(steps, "ingest", lambda workspace, run_key: signal.pause())
+    for try_number, kind in ((1, AirflowException), (4, AirflowFailException)):
+        with pytest.raises(AirflowException, match="ingest took longer") as ended, timeout(0.05):
+            execute("ingest", try_number=try_number)
+        assert type(ended.value) is kind
+    assert "signal.pause()" in caplog.text, "the log says where the step hung"
 
 
 def test_being_asked_to_stop_ends_the_process_at_once_and_lets_airflow_try_again():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import pytest
 
-from evergreen.errors import ChampionMoved, StoreUnavailable
+from evergreen.errors import ChampionMoved, ModelRefused, StoreUnavailable
 from evergreen.ports import Registry
 from evergreen.results import Candidate, Version
 
@@ -38,6 +39,16 @@ class RegistryContract(ABC):
         version = registry.register(name, self.candidate("a"), tags)
         assert registry.register(name, self.candidate("a"), tags) == version
         assert registry.register(name, self.candidate("b"), tags).number == 2
+
+    def test_a_version_of_other_files_is_not_taken_for_the_candidates(
+        self, registry: Registry, name: str
+    ) -> None:
+        candidate = self.candidate("a")
+        other = replace(candidate, model=replace(candidate.model, uri=f"{candidate.model.uri}/other"))
+        registry.register(name, other, {})
+        with pytest.raises(ModelRefused, match=f"got .*{candidate.model.uri}/other"):
+            registry.register(name, candidate, {})
+        assert registry.champion(name) is None
 
     def test_the_champion_moves_from_the_one_expected_and_leaves_a_previous(
         self, registry: Registry, name: str

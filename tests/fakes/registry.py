@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evergreen.errors import ChampionMoved, StoreUnavailable
+from evergreen.errors import ChampionMoved, ModelRefused, StoreUnavailable
 from evergreen.results import Candidate, Version
 
 
@@ -24,6 +24,8 @@ class FakeRegistry:
         if version is None:
             version = Version(name, len(versions) + 1, candidate.key, candidate.model)
             versions.append(version)
+        elif version.model != candidate.model:
+            raise ModelRefused("another model has this key", got=version.model.uri)
         self.tags[name, version.number] = dict(tags)
         aliases = self.aliases.setdefault(name, {})
         if aliases.get("champion") != version.number:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ import pytest
 from evergreen.adapters.child_scorer import ChildScorer
 from evergreen.adapters.mlflow_registry import MlflowRegistry
 from evergreen.adapters.mlflow_trainer import MlflowTrainer, _experiment
-from evergreen.errors import ArtefactDamaged, BadConfiguration, ModelRefused, StoreUnavailable
+from evergreen.errors import (
+    ArtefactDamaged,
+    BadConfiguration,
+    LeaseLost,
+    ModelRefused,
+    StoreUnavailable,
+)
 from evergreen.failpoints import EXIT_CODE
 from evergreen.results import Candidate
 from evergreen.serving.tracking import open_client
@@ -170,6 +177,50 @@ def test_a_version_of_other_files_under_the_candidates_key_is_refused(
     client.create_model_version("adopted", "/elsewhere", tags={"evergreen.candidate_key": "k"})
     with pytest.raises(ModelRefused, match="another run or other files"):
         MlflowRegistry(mlflow_store.tracking_uri).register("adopted", candidate, {})
+
+
+def test_a_version_of_another_run_under_the_candidates_key_is_refused(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore, client: Any
+) -> None:
+    candidate, other = (train(trainer, key, spec_of("other_run")) for key in ("k", "k2"))
+    client.create_registered_model("other_run")
+    tags = {"evergreen.candidate_key": "k"}
+    client.create_model_version("other_run", candidate.model.uri, run_id=other.run_id, tags=tags)
+    with pytest.raises(ModelRefused, match=rf"got run {other.run_id}.*allowed: run {candidate.run_id}"):
+        MlflowRegistry(mlflow_store.tracking_uri).register("other_run", candidate, {})
+
+
+def test_a_run_left_open_after_it_was_remembered_is_finished_with_its_model(
+    trainer: MlflowTrainer, client: Any
+) -> None:
+    candidate = train(trainer, "k", spec_of("left_open"))
+    client.set_terminated(candidate.run_id, "FAILED")
+    model_id = client.get_run(candidate.run_id).data.tags["evergreen.model_id"]
+    client.finalize_logged_model(model_id, "FAILED")
+    trainer.finish(candidate)
+    assert client.get_run(candidate.run_id).info.status == "FINISHED"
+    assert str(client.get_logged_model(model_id).status) == "READY"
+
+
+def test_what_could_not_be_remembered_is_no_finished_run(trainer: MlflowTrainer, client: Any) -> None:
+    def refuse(candidate: Candidate) -> None:
+        assert client.get_run(candidate.run_id).info.status == "RUNNING"
+        raise LeaseLost("another run took over")
+
+    with pytest.raises(LeaseLost):
+        train(trainer, "k", spec_of("refused"), refuse)
+    assert [run.info.status for run in runs_of(client, "refused")] == ["FAILED"]
+
+
+def test_a_remembered_run_that_was_deleted_is_named_with_the_way_back(
+    trainer: MlflowTrainer, client: Any
+) -> None:
+    candidate = train(trainer, "k", spec_of("run_deleted"))
+    client.delete_run(candidate.run_id)
+    with pytest.raises(ArtefactDamaged, match=f"runs restore --run-id {candidate.run_id}"):
+        trainer.finish(candidate)
+    with pytest.raises(ArtefactDamaged, match="run 0123"):
+        trainer.finish(replace(candidate, run_id="0123"))
 
 
 def test_a_fit_that_fails_leaves_no_run(trainer: MlflowTrainer, client: Any) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import socket
+
 import psycopg
 import pyarrow as pa
 import pytest
@@ -10,6 +15,7 @@ import sqlalchemy as sa
 from evergreen.adapters.parquet_store import ParquetStore
 from evergreen.adapters.sql_source import ROWS_PER_BATCH, SqlRows
 from evergreen.errors import DataUnusable, SourceUnavailable
+from evergreen.network import postgres_limits
 from tests.contracts.data_source import MARCH, data, table_of
 from tests.integration.postgres import start_postgres
 
@@ -174,6 +180,40 @@ def test_rows_that_change_while_they_are_read_are_those_of_the_beginning(databas
     first = next(batches)
     connection.execute("UPDATE rows SET late = 7")
     assert set(pa.Table.from_batches([first, *batches]).column("late").to_pylist()) == {0, 1}
+
+
+class OutOfTime(BaseException):
+    """What Airflow raises from its alarm is no Exception either."""
+
+
+@pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")
+def test_an_alarm_ends_a_query_that_never_answers_and_is_not_taken_for_an_error(database):
+    url, connection = database
+    fill(connection, 1)
+
+    def ring(*_):
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    try:
+        with pytest.raises(OutOfTime):
+            read(url, "SELECT *, pg_sleep(600) FROM rows WHERE at >= :start AND at < :end")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        gc.collect()  # psycopg minds the cursor that was left open; here, not in a later test
+
+
+def test_a_connection_notices_a_peer_that_went_away(database):
+    url, _connection = database
+    with SqlRows(url, WINDOWED, data(), "m")._engine().connect() as connection:
+        raw = connection.connection.driver_connection
+        held = {option.keyword.decode(): option.val for option in raw.pgconn.info}
+        assert {name: int(held[name]) for name in postgres_limits(30)} == postgres_limits(30)
+        with socket.socket(fileno=os.dup(raw.fileno())) as peer:
+            assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 90_000
 
 
 @pytest.mark.parametrize("wrong", [{"password": "hunter22-wrong"}, {"database": "nowhere"}])

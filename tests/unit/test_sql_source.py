@@ -192,3 +192,13 @@ def test_a_server_that_does_not_answer_may_be_tried_again_and_its_password_is_no
 def test_a_missing_driver_is_named():
     with pytest.raises(BadConfiguration, match="mssql"):
         list(SqlRows(sa.make_url("mssql+pymssql://db/x"), WINDOWED, data(), "m").read(MARCH))
+
+
+@pytest.mark.parametrize(
+    ("driver", "limited"), [("psycopg", True), ("psycopg2", True), ("pg8000", False)]
+)
+def test_only_a_driver_that_knows_libpqs_arguments_is_given_them(monkeypatch, driver, limited):
+    given = {}
+    monkeypatch.setattr(sa, "create_engine", lambda url, **arguments: given.update(arguments))
+    SqlRows(sa.make_url(f"postgresql+{driver}://db/x"), "SELECT :start, :end", data(), "m")._engine()
+    assert ("tcp_user_timeout" in given["connect_args"]) is limited

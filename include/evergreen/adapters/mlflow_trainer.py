@@ -15,7 +15,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evergreen.errors import BadConfiguration
+from evergreen.errors import ArtefactDamaged, BadConfiguration
 from evergreen.failpoints import failpoint
 from evergreen.results import Candidate, Retrain, Snapshot, to_json
 from evergreen.serving.model_files import MODEL_FILE, private_folder
@@ -89,13 +89,33 @@ class MlflowTrainer:
         """Close the run of a remembered candidate, where a killed try left it open. Safe to repeat.
 
         Raises:
+            ArtefactDamaged: the run was deleted.
             StoreUnavailable: the tracking server did not answer.
         """
         client = open_client(self._tracking_uri)
         with answering(self._tracking_uri):
-            run = client.get_run(candidate.run_id)
+            run = _remembered_run(client, candidate)
             if run.info.status != "FINISHED":
                 _finish(client, candidate.run_id, run.data.tags.get(MODEL_ID_TAG))
+
+
+def _remembered_run(client: MlflowClient, candidate: Candidate) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    run = None
+    try:
+        run = client.get_run(candidate.run_id)
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    if run is None or run.info.lifecycle_stage != "active":
+        raise ArtefactDamaged(
+            "the run of a model that was trained already is deleted in MLflow",
+            where=f"run {candidate.run_id}",
+            fix=f"restore it: mlflow runs restore --run-id {candidate.run_id}; or change the model file "
+            "(train.seed, say) and start a new run, which trains anew",
+        )
+    return run
 
 
 def _experiment(client: MlflowClient, model: str, artifact_uri: str) -> str:

@@ -28,7 +28,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Stateme
 
 from evergreen.column_types import BOOL, DATE, FLOAT, INT, NULL, TEXT, TIME, ColumnsSoFar
 from evergreen.errors import BadConfiguration, DataUnusable, SourceUnavailable, bounded
-from evergreen.network import postgres_limits
+from evergreen.network import LIBPQ_DRIVERS, postgres_limits
 from evergreen.python_values import typed
 from evergreen.query import flaws
 from evergreen.redaction import redact
@@ -105,8 +105,9 @@ class SqlRows:
                     got=str(path.absolute()),
                     fix="create it, or mend the path in the model file or connection",
                 )
-        connect_args = postgres_limits(CONNECT_SECONDS) if backend == "postgresql" else {}
         try:
+            libpq = backend == "postgresql" and self._url.get_driver_name() in LIBPQ_DRIVERS
+            connect_args = postgres_limits(CONNECT_SECONDS) if libpq else {}
             return sa.create_engine(self._url, poolclass=sa.NullPool, connect_args=connect_args)
         except (NoSuchModuleError, ImportError, ArgumentError) as exc:
             raise BadConfiguration(

@@ -15,9 +15,8 @@ from typing import Any
 from evergreen.errors import TrainingFailed, bounded
 from evergreen.names import did_you_mean
 from evergreen.spec import Task, Train
+from evergreen.static_code import ESTIMATORS_GROUP, PIPELINES_GROUP
 
-ESTIMATORS = "evergreen.estimators"
-PIPELINES = "evergreen.pipelines"
 # Set from the columns' types and their new order; a value from the file would name other columns.
 _OURS = frozenset({"categorical_features"})
 _PRIVATE_MODULES = frozenset({"tests", "conftest", "experimental", "externals"})
@@ -50,7 +49,7 @@ def make_estimator(train: Train, task: Task, classes: Sequence[str]) -> Made:
     """
     params = {k: _by_code(v, classes) if k == "class_weight" else v for k, v in train.params.items()}
     if train.pipeline is not None:
-        factory, requirement = _registered(PIPELINES, train.pipeline, "train.pipeline")
+        factory, requirement = _registered(PIPELINES_GROUP, train.pipeline, "train.pipeline")
         pipeline = _call(factory, "train.pipeline", dict(params), train.seed)
         _check_task(pipeline, task, "train.pipeline", train.pipeline)
         return Made(pipeline, True, requirement)
@@ -58,7 +57,7 @@ def make_estimator(train: Train, task: Task, classes: Sequence[str]) -> Made:
     if "." in name:
         factory, requirement = _from_sklearn(name, task), None
     else:
-        factory, requirement = _registered(ESTIMATORS, name, "train.estimator")
+        factory, requirement = _registered(ESTIMATORS_GROUP, name, "train.estimator")
     _check_params(factory, params)
     estimator = _call(factory, "train.params", **params)
     _check_task(estimator, task, "train.estimator", name)
@@ -97,14 +96,14 @@ def _from_sklearn(name: str, task: Task) -> type:
         and found.__module__.startswith("sklearn.")
     ):
         return found
-    known = [*sklearn_estimators(task), *_names(ESTIMATORS)]
+    known = [*sklearn_estimators(task), *_names(ESTIMATORS_GROUP)]
     suggestion = did_you_mean(name, known)
     raise TrainingFailed(
         "no such estimator",
         where="train.estimator",
         got=name,
         allowed=f"a scikit-learn estimator for {task}, or one registered under the entry-point group "
-        f"{ESTIMATORS}: {', '.join(_nearest(attribute, known))}, …",
+        f"{ESTIMATORS_GROUP}: {', '.join(_nearest(attribute, known))}, …",
         fix=suggestion,
     )
 
