@@ -19,6 +19,7 @@ BENCHMARKS = {
     "ingest": "Reading rows into a snapshot",
     "ledger": "The ledger",
 }
+ARGUMENTS = {"ingest": ["--rows", "1000000", "10000000"]}
 PACKAGES = ("apache-airflow", "mlflow", "scikit-learn", "pyarrow", "sqlalchemy", "dag-factory")
 
 
@@ -53,7 +54,7 @@ def head() -> str:
 def measured(name: str) -> str:
     """Run one benchmark and return its section."""
     print(f"measuring {name} …", file=sys.stderr)
-    command = [sys.executable, "-m", f"tests.benchmarks.{name}"]
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *ARGUMENTS.get(name, [])]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     docstring = __import__(f"tests.benchmarks.{name}", fromlist=["__doc__"]).__doc__ or ""
     return f"## {BENCHMARKS[name]}\n\n{docstring.strip()}\n\n{done.stdout.strip()}"
