@@ -622,6 +622,15 @@ def test_pinned_runs_differ_in_key_by_code_version(bench: Bench):
     )
 
 
+def test_windows_that_differ_by_less_than_a_minute_have_other_candidates(bench: Bench):
+    key = bench.begin()
+    snapshot = steps.ingest(bench.workspace, key)
+    retrain: Retrain = memory.retrain_of(bench.workspace, key)
+    test = retrain.windows.test
+    later = replace(retrain.windows, test=Window(test.start, test.end + timedelta(seconds=1)))
+    assert candidate_key(retrain, snapshot) != candidate_key(replace(retrain, windows=later), snapshot)
+
+
 def test_a_candidate_that_was_remembered_is_finished_and_not_trained_again(bench: Bench):
     key = bench.begin()
     steps.ingest(bench.workspace, key)
