@@ -11,7 +11,7 @@ import sys
 import psutil
 import pytest
 
-from evergreen.demo import airflow_home
+from evergreen.demo import airflow_config, airflow_home
 from evergreen.demo.airflow_home import TOKEN_VARIABLE, find_airflow, log_tail, stop_airflow
 from evergreen.errors import BadConfiguration
 
@@ -115,17 +115,17 @@ def test_a_second_start_keeps_secrets_and_password_and_takes_the_new_port(tmp_pa
         config.read(tmp_path / "airflow.cfg")
         return config
 
-    airflow_home._write_config(tmp_path, tmp_path / "50%dags", 8080)
-    password = airflow_home._write_password(tmp_path)
+    airflow_config.write_config(tmp_path, tmp_path / "50%dags", 8080)
+    password = airflow_config.write_password(tmp_path)
     first = settings()
-    airflow_home._write_config(tmp_path, tmp_path / "50%dags", 8081)
+    airflow_config.write_config(tmp_path, tmp_path / "50%dags", 8081)
     second = settings()
     assert first["core"]["dags_folder"] == str(tmp_path / "50%dags")
     assert second["api"]["port"] == "8081"
     for section, key in (("core", "fernet_key"), ("api", "secret_key"), ("api_auth", "jwt_secret")):
         assert len(first[section][key]) >= 32
         assert first[section][key] == second[section][key]
-    assert airflow_home._write_password(tmp_path) == password
+    assert airflow_config.write_password(tmp_path) == password
     for name in ("airflow.cfg", "passwords.json"):
         assert (tmp_path / name).stat().st_mode & 0o077 == 0
 

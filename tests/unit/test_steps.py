@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,188 +11,23 @@ import pyarrow as pa
 import pytest
 
 from evergreen import steps
-from evergreen.adapters.parquet_store import ParquetStore
-from evergreen.canonical import digest_of
 from evergreen.errors import (
     DataUnusable,
-    EvergreenError,
     LeaseHeld,
     LeaseLost,
     LedgerError,
-    RegistryDisagrees,
     SourceUnavailable,
-    StoreUnavailable,
     TrainingFailed,
 )
-from evergreen.ports import Lease, Pointer
 from evergreen.results import (
     Candidate,
-    PinnedModel,
-    Release,
-    ReleaseWish,
     Retrain,
-    RunReport,
-    from_json,
-    to_json,
 )
-from evergreen.spec import Expectation, ModelSpec, Suite
-from evergreen.steps import memory, settle
+from evergreen.spec import Expectation, Suite
+from evergreen.steps import memory
 from evergreen.steps.train import candidate_key
 from evergreen.window import Window
-from evergreen.workspace import Workspace
-from tests.fakes.deployer import FakeDeployer
-from tests.fakes.ledger import FakeLedger
-from tests.fakes.registry import FakeRegistry
-from tests.fakes.trainer import FakeTrainer
-from tests.fakes.validator import FakeValidator
-
-MARCH, APRIL, MAY = (datetime(2013, month, 1, tzinfo=UTC) for month in (3, 4, 5))
-DAYS = 200
-ROWS_A_DAY = 10
-
-
-@dataclass
-class TableSource:
-    """Rows of a generated table; `failure` is raised by the next read."""
-
-    failure: EvergreenError | None = None
-    reads: int = 0
-    table: pa.Table = field(default_factory=lambda: rows())
-
-    def read(self, window: Window) -> Iterator[pa.RecordBatch]:
-        self.reads += 1
-        if self.failure is not None:
-            failure, self.failure = self.failure, None
-            raise failure
-        times = self.table.column("at").to_pylist()
-        inside = pa.array([window.start <= time < window.end for time in times])
-        yield from self.table.filter(inside).to_batches()
-
-
-def rows() -> pa.Table:
-    count = DAYS * ROWS_A_DAY
-    start = datetime(2012, 11, 1, tzinfo=UTC)
-    rng = np.random.default_rng(0)
-    at = [start + timedelta(hours=24 / ROWS_A_DAY * row) for row in range(count)]
-    return pa.table(
-        {
-            "id": pa.array(range(count), pa.int64()),
-            "at": pa.array(at, pa.timestamp("us", "UTC")),
-            "x": pa.array(rng.normal(size=count)),
-            "late": pa.array(rng.integers(0, 2, count), pa.int64()),
-        }
-    )
-
-
-def pinned(suite: Suite | None = None, **changes: object) -> PinnedModel:
-    spec = ModelSpec.model_validate(
-        {
-            "schema_version": 1,
-            "name": "churn",
-            "description": "Will it?",
-            "owner": "team@example.com",
-            "schedule": None,
-            "data": {
-                "source": {"type": "sql", "connection": "w", "query": "SELECT :start, :end"},
-                "time_column": "at",
-                "key": "id",
-                "label": {"column": "late", "delay": "1 day"},
-                "train_window": "2 months",
-                "test_window": "1 month",
-                "min_rows": 100,
-            },
-            "train": {"estimator": "sklearn.linear_model.LogisticRegression"},
-            "gate": {"metric": "log_loss", "margin": 0.01},
-        }
-        | changes
-    )
-    return PinnedModel(
-        spec, "SELECT :start, :end", suite, "/models", digest_of(spec.model_dump(mode="json"))
-    )
-
-
-class CertainScorer:
-    """Gives each row's own label the candidate's certainty, give or take a little by row."""
-
-    def __init__(self) -> None:
-        self.certainty: dict[str, float] = {}
-
-    def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
-        labels = np.array(rows.column("late").to_pylist())
-        # Without the noise two models of one certainty would lose alike on every row.
-        noise = np.random.default_rng(int(candidate.key[:8], 16)).uniform(-0.01, 0.01, len(labels))
-        if candidate.key not in self.certainty:
-            raise DataUnusable("the rows lack columns that the model was trained on", got="lost: x")
-        certain = (self.certainty[candidate.key] + noise)[:, None]
-        return np.where(labels[:, None] == np.array([0, 1])[None, :], certain, 1 - certain)
-
-
-class Bench:
-    """One installation made of fakes, around a real snapshot store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ledger = FakeLedger()
-        self.source = TableSource()
-        self.trainer = FakeTrainer()
-        self.scorer = CertainScorer()
-        self.registry = FakeRegistry()
-        self.deployer = FakeDeployer()
-        self.validator = FakeValidator()
-        self.workspace = Workspace(
-            ledger=self.ledger,
-            source_for=lambda model: self.source,
-            snapshots=ParquetStore(str(folder), {}),
-            validator=self.validator,
-            trainer=self.trainer,
-            scorer=self.scorer,
-            registry=self.registry,
-            deployer=self.deployer,
-            code_version=lambda model: "1",
-        )
-
-    def begin(
-        self,
-        run: str = "one",
-        as_of: datetime = MARCH,
-        model: PinnedModel | None = None,
-        release: ReleaseWish = "auto",
-    ) -> str:
-        key = f"churn/{run}"
-        steps.resolve_window(
-            self.workspace,
-            run_key=key,
-            model=model or pinned(),
-            as_of=as_of,
-            reason="test",
-            release=release,
-        )
-        return key
-
-    def until_trained(self, key: str) -> None:
-        steps.ingest(self.workspace, key)
-        steps.validate(self.workspace, key)
-        steps.train(self.workspace, key)
-
-    def finish(self, key: str) -> RunReport:
-        steps.evaluate(self.workspace, key)
-        steps.register(self.workspace, key)
-        steps.release(self.workspace, key)
-        return steps.report(self.workspace, key)
-
-    def good(self, key: str, certainty: float = 0.9) -> None:
-        """Make the run's candidate as certain of the right answer as said."""
-        candidate = memory.need(self.workspace, "candidate", key, Candidate)
-        self.scorer.certainty[candidate.key] = certainty
-
-    def whole(self, run: str = "one", as_of: datetime = MARCH, certainty: float = 0.9) -> RunReport:
-        key = self.begin(run, as_of)
-        self.until_trained(key)
-        self.good(key, certainty)
-        return self.finish(key)
-
-    def serving(self) -> int | None:
-        pointer: Pointer | None = self.deployer.serving("churn")
-        return pointer.version if pointer else None
+from tests.fakes.bench import APRIL, DAYS, MARCH, MAY, ROWS_A_DAY, Bench, pinned
 
 
 @pytest.fixture
@@ -403,143 +237,6 @@ def test_a_failure_under_a_lost_lease_is_not_noted(bench: Bench):
         bench.begin("three")
 
 
-def test_champion_that_moved_after_the_comparison_is_compared_with_again(bench: Bench):
-    bench.whole("one", MARCH, 0.7)
-    key = bench.begin("two", APRIL)
-    bench.until_trained(key)
-    bench.good(key, 0.8)
-    first = steps.evaluate(bench.workspace, key)
-    assert (first.promote, first.champion_version) == (True, 1)
-    steps.register(bench.workspace, key)
-    _release_by_hand(bench, key)
-    released = steps.release(bench.workspace, key)
-    comparisons = bench.ledger.bodies("comparison")
-    assert released is not None
-    assert comparisons[-1]["champion_seq"] != first.champion_seq
-
-
-def _release_by_hand(bench: Bench, key: str) -> None:
-    """Another hand releases the champion once more while the run holds no lease: its seq moves on."""
-    entry = bench.ledger.last("churn", "release")
-    assert entry is not None
-    lease = bench.ledger.acquire("churn", key)
-    bench.ledger.append("release", "release/by-hand", {**entry.body, "run_key": "by-hand"}, lease)
-
-
-def test_a_registry_that_is_down_keeps_the_champion_and_a_retry_finishes(bench: Bench):
-    key = bench.begin()
-    bench.until_trained(key)
-    bench.good(key)
-    steps.evaluate(bench.workspace, key)
-    bench.registry.down = True
-    with pytest.raises(StoreUnavailable):
-        steps.register(bench.workspace, key)
-    assert bench.serving() is None
-    bench.registry.down = False
-    assert bench.finish(key).outcome == "promoted"
-
-
-def test_a_release_cut_off_after_its_intent_is_finished_by_the_next_run(bench: Bench):
-    key = bench.begin()
-    bench.until_trained(key)
-    bench.good(key)
-    steps.evaluate(bench.workspace, key)
-    steps.register(bench.workspace, key)
-    bench.deployer.unavailable = True
-    with pytest.raises(StoreUnavailable):
-        steps.release(bench.workspace, key)
-    steps.report(bench.workspace, key, "release failed")
-    assert bench.serving() is None
-    bench.deployer.unavailable = False
-    bench.begin("two", APRIL)
-    assert (bench.registry.champion("churn"), bench.serving()) == (1, 1)
-    assert [body["run_key"] for body in bench.ledger.bodies("release")] == [key]
-
-
-def test_an_alias_that_disagrees_with_the_ledger_is_an_error_not_a_promotion(bench: Bench):
-    bench.whole("one", MARCH, 0.7)
-    bench.registry.aliases["churn"]["champion"] = 99
-    key = bench.begin("two", APRIL)
-    bench.until_trained(key)
-    bench.good(key)
-    steps.evaluate(bench.workspace, key)
-    steps.register(bench.workspace, key)
-    with pytest.raises(RegistryDisagrees, match=r"version 99.*allowed: version 1"):
-        steps.release(bench.workspace, key)
-    assert bench.serving() == 1
-    steps.report(bench.workspace, key)
-    bench.begin("three", MAY)
-    assert bench.ledger.bodies("release_intended")[-1]["run_key"] == "churn/one", "nothing was begun"
-    steps.report(bench.workspace, "churn/three")
-    bench.registry.aliases["churn"]["champion"] = 1
-    bench.begin("two", APRIL)
-    assert steps.release(bench.workspace, key) is not None
-    assert bench.serving() == 2
-
-
-def test_a_process_that_wakes_after_its_successor_released_changes_nothing(bench: Bench):
-    bench.whole("one", MARCH, 0.7)
-    old = bench.ledger.last("churn", "release_intended")
-    assert old is not None
-    bench.whole("two", APRIL, 0.9)
-    stale = Lease("churn", "churn/one", 1)
-    with pytest.raises(LeaseLost):
-        settle.finish(bench.workspace, old, stale)
-    with pytest.raises(LeaseLost):
-        bench.deployer.deploy(from_json(Release, old.body), old.seq)
-    assert (bench.registry.champion("churn"), bench.serving()) == (2, 2)
-
-
-def test_a_target_that_went_astray_is_mended_by_the_next_run(bench: Bench):
-    bench.whole("one", MARCH, 0.7)
-    bench.deployer.pointers.clear()
-    bench.begin("two", APRIL)
-    assert bench.serving() == 1
-
-
-def test_an_intent_of_another_run_is_finished_before_anything_is_compared(bench: Bench):
-    first, second = bench.begin("one"), "churn/two"
-    bench.until_trained(first)
-    bench.good(first, 0.9)
-    steps.evaluate(bench.workspace, first)
-    steps.register(bench.workspace, first)
-    bench.deployer.unavailable = True
-    with pytest.raises(StoreUnavailable):
-        steps.release(bench.workspace, first)
-    bench.deployer.unavailable = False
-    now = datetime.now(UTC) + timedelta(hours=1)
-    bench.ledger.now = lambda: now
-    bench.ledger.append(
-        "run_started",
-        f"run_started/{second}",
-        to_json(replace(memory.retrain_of(bench.workspace, first), run_key=second)),
-        bench.ledger.acquire("churn", second),
-    )
-    bench.until_trained(second)
-    comparison = steps.evaluate(bench.workspace, second)
-    assert comparison.champion_version == 1
-    assert not comparison.promote, "it is the same model"
-    assert bench.serving() == 1
-
-
-def test_an_unopposed_run_replaces_a_champion_that_cannot_be_scored(bench: Bench):
-    bench.whole("one", MARCH, 0.9)
-    champion = memory.need(bench.workspace, "candidate", "churn/one", Candidate)
-    del bench.scorer.certainty[champion.key]
-    key = bench.begin("two", APRIL)
-    bench.until_trained(key)
-    bench.good(key, 0.8)
-    with pytest.raises(DataUnusable, match=r"champion, version 1, cannot be scored.*release=unopposed"):
-        steps.evaluate(bench.workspace, key)
-    steps.report(bench.workspace, key)
-    again = bench.begin("three", APRIL, release="unopposed")
-    bench.until_trained(again)
-    report = bench.finish(again)
-    assert report.outcome == "promoted"
-    assert "not compared with version 1, as asked" in report.lines
-    assert bench.serving() == 2
-
-
 @pytest.mark.parametrize(
     ("label", "gate", "said"),
     [
@@ -570,32 +267,6 @@ def test_a_champion_that_answers_another_question_is_never_compared_with(
     with pytest.raises(DataUnusable, match=f"{said}.*release=unopposed"):
         steps.evaluate(bench.workspace, key)
     assert bench.serving() == 1
-
-
-def test_a_lengthened_test_window_leaves_out_what_the_champion_learnt_from(bench: Bench):
-    bench.whole("one", MARCH, 0.7)
-    data = pinned().spec.data.model_dump(mode="json") | {"test_window": "3 months"}
-    key = bench.begin("two", APRIL, pinned(data=data))
-    bench.until_trained(key)
-    bench.good(key, 0.8)
-    comparison = steps.evaluate(bench.workspace, key)
-    learnt_until = memory.retrain_of(bench.workspace, "churn/one").windows.train.end
-    test = memory.retrain_of(bench.workspace, key).windows.test
-    assert test.start < learnt_until
-    assert comparison.rows == (test.end - learnt_until).days * ROWS_A_DAY
-    assert "the champion was trained on the rows before" in comparison.notes[0]
-
-
-def test_a_target_that_serves_something_else_is_not_recorded_as_released(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-):
-    key = bench.begin()
-    bench.until_trained(key)
-    bench.good(key)
-    monkeypatch.setattr(bench.deployer, "deploy", lambda release, fence: None)
-    with pytest.raises(StoreUnavailable, match="does not serve what was released"):
-        bench.finish(key)
-    assert bench.ledger.bodies("release") == []
 
 
 def test_a_secret_in_an_error_never_reaches_the_ledger(bench: Bench):

@@ -7,7 +7,6 @@ of their parents, and never takes a stranger's process for ours.
 
 from __future__ import annotations
 
-import configparser
 import json
 import logging
 import os
@@ -16,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,11 +25,17 @@ import httpx
 import psutil
 import tenacity
 
+from evergreen.demo.airflow_config import (
+    USER,
+    read_password,
+    write_config,
+    write_password,
+    write_private,
+)
 from evergreen.errors import BadConfiguration
 
 log = logging.getLogger(__name__)
 
-USER = "admin"
 TOKEN_VARIABLE = "EVERGREEN_AIRFLOW_TOKEN"  # noqa: S105 - a variable's name
 # The log servers are left out: all logs are on this machine, and their fixed ports would clash.
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
@@ -113,8 +117,8 @@ def start_airflow(
     (home / "logs").mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(16)
     port = _free_port(port)
-    password = _write_password(home)
-    _write_config(home, dags_folder.absolute(), port)
+    password = write_password(home)
+    write_config(home, dags_folder.absolute(), port)
     env = _environment(home, token, extra_env or {})
     _migrate(home, env, patience_seconds)
     wanted = list(dict.fromkeys(components))
@@ -142,7 +146,7 @@ def find_airflow(home: Path) -> RunningAirflow | None:
     state = _read_state(home)
     if state is None or not all(_alive(pid, state["token"]) for pid in state["pids"].values()):
         return None
-    password = _read_password(home)
+    password = read_password(home)
     return RunningAirflow(home, state["url"], password or "", state["token"], state["pids"])
 
 
@@ -222,76 +226,6 @@ def _free_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise BadConfiguration("no free port", where="127.0.0.1", fix="close a program that listens")
-
-
-def _passwords(home: Path) -> Path:
-    return home / "passwords.json"
-
-
-def _read_password(home: Path) -> str | None:
-    try:
-        password = json.loads(_passwords(home).read_text(encoding="utf-8"))[USER]
-    except (OSError, ValueError, KeyError):
-        return None
-    return str(password)
-
-
-def _write_password(home: Path) -> str:
-    password = _read_password(home) or secrets.token_urlsafe(12)
-    _write_private(_passwords(home), json.dumps({USER: password}))
-    return password
-
-
-def _write_config(home: Path, dags_folder: Path, port: int) -> None:
-    """Write airflow.cfg, so that plain `airflow` commands with this AIRFLOW_HOME work as well."""
-    path = home / "airflow.cfg"
-    config = configparser.ConfigParser()
-    with suppress(configparser.Error):
-        config.read(path, encoding="utf-8")
-    url = f"http://127.0.0.1:{port}"
-    settings: dict[str, dict[str, object]] = {
-        "core": {
-            "dags_folder": dags_folder,
-            "plugins_folder": home / "plugins",
-            "load_examples": False,
-            "executor": "LocalExecutor",
-            "parallelism": 2,
-            "execution_api_server_url": f"{url}/execution/",
-            "simple_auth_manager_users": f"{USER}:admin",
-            "simple_auth_manager_passwords_file": _passwords(home),
-            "fernet_key": _kept(
-                config, "core", "fernet_key", urlsafe_b64encode(secrets.token_bytes(32)).decode()
-            ),
-        },
-        "database": {"sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}"},
-        "logging": {"base_log_folder": home / "logs" / "tasks"},
-        "api": {
-            "host": "127.0.0.1",
-            "port": port,
-            "base_url": url,
-            "workers": 1,
-            "secret_key": _kept(config, "api", "secret_key", secrets.token_hex(32)),
-        },
-        "api_auth": {
-            "jwt_secret": _kept(config, "api_auth", "jwt_secret", secrets.token_hex(32)),
-        },
-        "scheduler": {"scheduler_idle_sleep_time": 0.2},
-        "dag_processor": {
-            "min_file_process_interval": 5,
-            "refresh_interval": 5,
-            "parsing_processes": 1,
-        },
-        "usage_data_collection": {"enabled": False},
-    }
-    fresh = configparser.ConfigParser()
-    for section, values in settings.items():
-        fresh[section] = {key: str(value).replace("%", "%%") for key, value in values.items()}
-    with _private(path).open("w", encoding="utf-8") as file:
-        fresh.write(file)
-
-
-def _kept(config: configparser.ConfigParser, section: str, key: str, fresh: str) -> str:
-    return config.get(section, key, fallback=fresh)
 
 
 def _environment(home: Path, token: str, extra: Mapping[str, str]) -> dict[str, str]:
@@ -421,7 +355,7 @@ def _alive(pid: int, token: str) -> bool:
 def _write_state(home: Path, running: RunningAirflow) -> None:
     state = {"url": running.url, "token": running.token, "pids": dict(running.pids)}
     temporary = home / f"{_STATE}.tmp"
-    _write_private(temporary, json.dumps(state))
+    write_private(temporary, json.dumps(state))
     temporary.replace(home / _STATE)
 
 
@@ -431,13 +365,3 @@ def _read_state(home: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return state if isinstance(state, dict) else None
-
-
-def _private(path: Path) -> Path:
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    return path
-
-
-def _write_private(path: Path, text: str) -> None:
-    _private(path).write_text(text, encoding="utf-8")

@@ -1,0 +1,67 @@
+"""Every step's result travels as JSON and comes back as it was."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from evergreen.canonical import canonical
+from evergreen.results import (
+    STEP_RESULTS,
+    Artefact,
+    Candidate,
+    ColumnType,
+    Comparison,
+    ExpectationOutcome,
+    Interval,
+    ModelArtefact,
+    Release,
+    Retrain,
+    RunReport,
+    Snapshot,
+    StepFailure,
+    ValidationReport,
+    Version,
+    from_json,
+    to_json,
+)
+from evergreen.window import windows_at
+from tests.fakes.bench import MARCH, pinned
+
+DATA = pinned().spec.data
+WINDOWS = windows_at(MARCH, DATA.train_window, DATA.test_window, DATA.label.delay)
+FILE = Artefact("model.skops", "a" * 64, 10)
+MODEL = ModelArtefact("/artifacts/1", "b" * 64, (FILE,))
+CANDIDATE = Candidate(
+    "key", "run", "classification", MODEL, (ColumnType("x", "double"),), ("0", "1"), (0.8, 0.2),
+    100, 50, {"log_loss": 0.5}, ("a warning",),
+)  # fmt: skip
+VERSION = Version("churn", 2, "key", MODEL)
+OVER = Interval(-0.1, -0.2, 0.0, 0.95)
+OUTCOME = ExpectationOutcome(
+    "expect_x", {"column": "x"}, "warning", False, "3 of 9", 3, ("1", "2"), None
+)
+RESULTS = (
+    Retrain("churn/one", pinned(), WINDOWS, "test", "unopposed", "1"),
+    Snapshot("/store/1", "c" * 64, WINDOWS.whole, 9, (ColumnType("x", "double"),), (FILE,)),
+    ValidationReport(True, 9, (OUTCOME,), 3, "/q/rows.parquet", "/q/report.html", (FILE,)),
+    CANDIDATE,
+    Comparison(
+        True, ("because",), "log_loss", "superiority", 0.0, 9, 3, 0.4, None, 0.6, None, OVER,
+        1, 7, ("a note",),
+    ),
+    VERSION,
+    Release("churn", VERSION, CANDIDATE, 1, datetime(2013, 3, 1, tzinfo=UTC), "local", "churn/one"),
+    StepFailure("ingest", "SourceUnavailable", "no answer", True),
+    RunReport("churn/one", "churn", None, "failed", None, None, "failed", ("a line",)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_a_result_comes_back_from_the_ledgers_json_as_it_was(result: object):
+    plain = to_json(result)
+    assert from_json(type(result), plain) == result
+    assert canonical(plain) == canonical(to_json(from_json(type(result), plain)))
+
+
+def test_no_kind_of_result_is_left_out():
+    assert {type(result) for result in RESULTS} == set(STEP_RESULTS)
