@@ -23,8 +23,16 @@ class ScorerContract:
         assert predictions.shape == (30, 2)
         np.testing.assert_allclose(predictions.sum(axis=1), 1, atol=1e-9)
         assert (predictions >= 0).all()
-        extra = rows.append_column("new", pa.array(range(30))).drop_columns(["late", "id"])
-        np.testing.assert_array_equal(scorer.predict(classifier, extra), predictions)
+        np.testing.assert_array_equal(scorer.predict(classifier, rows), predictions)
+
+    def test_a_column_that_is_new_since_the_training_changes_nothing(
+        self, scorer: Scorer, classifier: Candidate
+    ) -> None:
+        rows = rows_of(30, 5)
+        newer = rows.append_column("new", pa.array(range(30))).drop_columns(["late", "id"])
+        np.testing.assert_array_equal(
+            scorer.predict(classifier, newer), scorer.predict(classifier, rows)
+        )
 
     def test_a_regressor_gives_one_finite_value_per_row(
         self, scorer: Scorer, regressor: Candidate
