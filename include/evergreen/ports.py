@@ -12,6 +12,7 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from evergreen.comparison import Serving
 from evergreen.results import (
     Candidate,
     ModelArtefact,
@@ -27,6 +28,11 @@ from evergreen.window import Window
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+REFERENCE_ROWS = 1000
+"""How many test rows the training process's predictions are kept of."""
+PROBED_ROWS = 20_000
+"""How many test rows a probe runs the model on at most."""
 
 
 class DataSource(Protocol):
@@ -96,8 +102,12 @@ class Trainer(Protocol):
         train: pa.Table,
         test: pa.Table,
         remember: Callable[[Candidate], None],
+        refit_of: Candidate | None = None,
     ) -> Candidate:
         """Train on `train`, measure on `test`, log the run and return the candidate.
+
+        Where `refit_of` is given, the candidate that was tested and won, `train` holds the rows of the
+        test window, too: nothing is measured on `test`, which only serves for the reference predictions.
 
         `remember` is called once everything of the candidate is stored, and before its run counts as
         finished; where it raises, the run has failed.
@@ -105,6 +115,15 @@ class Trainer(Protocol):
         Raises:
             DataUnusable: one class, no usable feature, or too few rows.
             TrainingFailed: an unknown estimator or parameter, or the fit failed.
+            StoreUnavailable: the tracking server did not answer.
+        """
+        ...
+
+    def attach(self, candidate: Candidate, files: Mapping[str, bytes]) -> None:
+        """Keep files (by name) under evidence/ of the candidate's run, over those of the same name.
+
+        Raises:
+            ArtefactDamaged: the run was deleted.
             StoreUnavailable: the tracking server did not answer.
         """
         ...
@@ -131,6 +150,23 @@ class Scorer(Protocol):
             ArtefactDamaged: the files are not those of the digest.
             ModelRefused: a flavour or type that is not allowed.
             DataUnusable: the rows lack a feature, or give non-finite predictions.
+            ScoringInterrupted: the process that runs the model was killed or took too long.
+        """
+        ...
+
+    def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:
+        """Load the candidate in a clean process and say whether it is fit to serve.
+
+        Args:
+            candidate: As for `predict`.
+            rows: Labelled test rows in their order, at most `PROBED_ROWS`; the first
+                `candidate.reference_rows` are those of the reference predictions.
+
+        A fault of the model is in `Serving.faults`, not an exception.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            ModelRefused: a flavour or type that is not allowed.
             ScoringInterrupted: the process that runs the model was killed or took too long.
         """
         ...

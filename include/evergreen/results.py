@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter
 
-from evergreen.spec import Metric, ModelSpec, Policy, Suite, Task
+from evergreen.comparison import Comparison, Serving
+from evergreen.gate_spec import Task
+from evergreen.spec import ModelSpec, Suite
 from evergreen.window import Window, Windows
 
 ReleaseWish = Literal["auto", "never", "unopposed"]
@@ -131,7 +133,11 @@ class Candidate:
 
     `key` names what made it (data, model file, code), so a retry finds it instead of training again.
     `classes` is empty for regression. `baseline` is what the trivial predictor answers for every row:
-    the class shares of the training rows, or the mean of their labels (their median for absolute_error).
+    the class shares of the training rows, or the mean of their labels (their median for absolute_error);
+    `last_period` is the same of the last rows of the train window only, as many days as are tested on.
+    `trained_on` is the window of the rows that were learnt from. The model's files hold what the training
+    process answered for the first `reference_rows` test rows. `refit_of` is the key of the candidate
+    that was tested, where this one was trained after its win on train and test rows together.
     """
 
     key: str
@@ -145,51 +151,24 @@ class Candidate:
     rows_tested: int
     metrics: dict[str, float]
     warnings: tuple[str, ...] = ()
+    last_period: tuple[float, ...] = ()
+    trained_on: Window | None = None
+    reference_rows: int = 0
+    refit_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """An estimate with its two-sided confidence interval.
+class Refit:
+    """What became of training once more after a win: what is released instead of the tested model.
 
-    >>> str(Interval(-0.01, -0.02, 0.005, 0.95))
-    '-0.01 (95% interval -0.02 to +0.005)'
+    `accepted`: the refitted candidate passed the fit-to-serve checks again; else nothing is released.
     """
 
-    estimate: float
-    low: float
-    high: float
-    confidence: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.estimate:+.4g} ({self.confidence:.0%} interval {self.low:+.4g} to {self.high:+.4g})"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The gate's answer. Losses are means per row: lower is better.
-
-    `over_champion` and `over_baseline` are the challenger's loss less the other's, paired by row:
-    negative is better. They are None where there is nothing to compare with, or too few
-    clusters of rows (`clusters`, usually days) for an interval.
-    """
-
-    promote: bool
-    reasons: tuple[str, ...]
-    metric: Metric
-    policy: Policy
-    margin: float
-    rows: int
-    clusters: int
-    challenger_loss: float
-    champion_loss: float | None
-    baseline_loss: float
-    over_champion: Interval | None
-    over_baseline: Interval | None
-    champion_version: int | None = None
-    champion_seq: int | None = None
-    notes: tuple[str, ...] = ()
+    tested: str
+    candidate: Candidate
+    serving: Serving
+    accepted: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +224,7 @@ STEP_RESULTS: tuple[type, ...] = (
     ValidationReport,
     Candidate,
     Comparison,
+    Refit,
     Version,
     Release,
     StepFailure,

@@ -11,24 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
 )
 
 from evergreen.durations import Duration, DurationField
+from evergreen.gate_spec import Gate, Tier
 from evergreen.names import LONGEST_NAME, NAME_PATTERN, name_problem
-
-Tier = Literal["low", "medium", "high"]
-Metric = Literal["log_loss", "brier", "error_rate", "squared_error", "absolute_error"]
-Policy = Literal["superiority", "non_inferiority"]
-Task = Literal["classification", "regression"]
-
-CLASSIFICATION_METRICS: frozenset[Metric] = frozenset({"log_loss", "brier", "error_rate"})
-REGRESSION_METRICS: frozenset[Metric] = frozenset({"squared_error", "absolute_error"})
+from evergreen.section import Column, Section
 
 
 def one_of(first: str, second: str) -> str:
@@ -55,16 +47,11 @@ def _day(value: object) -> date:
 
 
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-Column = Annotated[str, Field(min_length=1, max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=500)]
 ConnectionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class SqlSource(_Section):
+class SqlSource(Section):
     """Rows from a database. The query binds `:start` and `:end`."""
 
     type: Literal["sql"] = Field(description="This kind of source.", examples=["sql"])
@@ -98,7 +85,7 @@ class SqlSource(_Section):
         return self
 
 
-class FilesSource(_Section):
+class FilesSource(Section):
     """Rows from CSV or Parquet files, local or on object storage."""
 
     type: Literal["files"] = Field(description="This kind of source.", examples=["files"])
@@ -123,7 +110,7 @@ class FilesSource(_Section):
 Source = Annotated[SqlSource | FilesSource, Field(discriminator="type")]
 
 
-class Label(_Section):
+class Label(Section):
     """What is predicted, and when it becomes known."""
 
     column: Column = Field(description="The label's column.", examples=["late"])
@@ -134,7 +121,7 @@ class Label(_Section):
     )
 
 
-class Data(_Section):
+class Data(Section):
     """Where rows come from and which of them a run uses."""
 
     source: Source = Field(
@@ -173,9 +160,15 @@ class Data(_Section):
         description="Columns that are read but are no features.",
         examples=[["tail_number"]],
     )
+    weight: Column | None = Field(
+        None,
+        description="Column of how much a row counts when models are compared. It is no feature, and "
+        "training does not use it.",
+        examples=["sampling_weight"],
+    )
 
 
-class Train(_Section):
+class Train(Section):
     """How the challenger is made."""
 
     estimator: str | None = Field(
@@ -194,6 +187,11 @@ class Train(_Section):
         default={}, description="Parameters of the estimator.", examples=[{"max_iter": 200}]
     )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of everything random.", examples=[0])
+    refit: bool = Field(
+        False,
+        description="After a win, train once more on train and test window together and release that.",
+        examples=[False],
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Train:
@@ -202,48 +200,13 @@ class Train(_Section):
         return self
 
 
-class Gate(_Section):
-    """What the challenger must prove. All metrics are mean losses per row: lower is better."""
-
-    metric: Metric = Field(
-        description="The loss by which challenger, champion and the best constant answer are judged. "
-        "That answer is the train labels' class shares, mean or, for absolute_error, median.",
-        examples=["log_loss"],
-    )
-    policy: Policy = Field(
-        "non_inferiority",
-        description="superiority: the whole interval must be better by the margin. "
-        "non_inferiority: it must not be worse by the margin; the fresher model wins ties.",
-        examples=["non_inferiority"],
-    )
-    margin: float = Field(
-        0.0,
-        ge=0,
-        description="The difference that matters, in the metric's unit.",
-        examples=[0.002],
-        allow_inf_nan=False,
-    )
-    confidence: float = Field(
-        0.95,
-        gt=0.5,
-        lt=1,
-        description="Confidence of the two-sided interval of the difference.",
-        examples=[0.95],
-    )
-
-    @property
-    def task(self) -> Task:
-        """What kind of estimator the metric judges."""
-        return "classification" if self.metric in CLASSIFICATION_METRICS else "regression"
-
-
-class LocalTarget(_Section):
+class LocalTarget(Section):
     """A pointer file that a scorer on this machine reads."""
 
     type: Literal["local"] = Field(description="This kind of target.", examples=["local"])
 
 
-class ReleaseSpec(_Section):
+class ReleaseSpec(Section):
     """Where the champion serves."""
 
     target: LocalTarget = Field(
@@ -253,7 +216,7 @@ class ReleaseSpec(_Section):
     )
 
 
-class Retries(_Section):
+class Retries(Section):
     """How often a task that failed for a passing reason is tried again."""
 
     attempts: int = Field(3, ge=0, le=20, description="Tries after the first.", examples=[3])
@@ -264,7 +227,7 @@ class Retries(_Section):
     )
 
 
-class ModelSpec(_Section):
+class ModelSpec(Section):
     """One model file."""
 
     schema_version: Literal[1] = Field(description="Version of this format.", examples=[1])
@@ -291,7 +254,8 @@ class ModelSpec(_Section):
     )
     tier: Tier = Field(
         "medium",
-        description="How much is at stake: shown as a tag, and kept with every decision.",
+        description="How much is at stake: decides what a breach of fairness, calibration or the leak "
+        "checks does where the gate does not say.",
         examples=["medium"],
     )
     schedule: str | None = Field(
@@ -356,7 +320,7 @@ class ModelSpec(_Section):
         return datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
 
 
-class Expectation(_Section):
+class Expectation(Section):
     """One line of a suite: a Great Expectations expectation with its arguments."""
 
     type: str = Field(
@@ -377,7 +341,7 @@ class Expectation(_Section):
     )
 
 
-class Suite(_Section):
+class Suite(Section):
     """A suite file."""
 
     expectations: list[Expectation] = Field(

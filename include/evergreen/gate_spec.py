@@ -1,0 +1,392 @@
+"""The `gate` section of a model file: what the challenger must prove, and what happens where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from evergreen.amounts import Margin, MarginField, SizeField
+from evergreen.section import Column, Section
+
+Tier = Literal["low", "medium", "high"]
+Task = Literal["classification", "regression"]
+Policy = Literal["superiority", "non_inferiority"]
+Breach = Literal["block", "report"]
+FairnessMetric = Literal["demographic_parity", "equalized_odds", "equal_opportunity", "group_loss"]
+MetricName = Literal[
+    "log_loss",
+    "brier",
+    "error_rate",
+    "accuracy",
+    "roc_auc",
+    "average_precision",
+    "squared_error",
+    "absolute_error",
+    "poisson_loss",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFacts:
+    """What a metric judges and which way is up: declared here and nowhere else."""
+
+    task: Task
+    higher_is_better: bool
+
+
+METRICS: Mapping[str, MetricFacts] = {
+    "absolute_error": MetricFacts("regression", higher_is_better=False),
+    "accuracy": MetricFacts("classification", higher_is_better=True),
+    "average_precision": MetricFacts("classification", higher_is_better=True),
+    "brier": MetricFacts("classification", higher_is_better=False),
+    "cost": MetricFacts("classification", higher_is_better=False),
+    "error_rate": MetricFacts("classification", higher_is_better=False),
+    "log_loss": MetricFacts("classification", higher_is_better=False),
+    "poisson_loss": MetricFacts("regression", higher_is_better=False),
+    "quantile_loss": MetricFacts("regression", higher_is_better=False),
+    "roc_auc": MetricFacts("classification", higher_is_better=True),
+    "squared_error": MetricFacts("regression", higher_is_better=False),
+}
+
+BREACH_BY_TIER: Mapping[Tier, Breach] = {"low": "report", "medium": "block", "high": "block"}
+"""What a breach does where the model file does not say: of fairness, calibration or the leak checks."""
+
+
+class PlainMetric(Section):
+    """A metric without parameters; in a model file its name alone will do."""
+
+    type: MetricName = Field(description="The metric's name.", examples=["log_loss"])
+
+
+class QuantileLoss(Section):
+    """Pinball loss of a predicted quantile."""
+
+    type: Literal["quantile_loss"] = Field(description="This metric.", examples=["quantile_loss"])
+    quantile: float = Field(gt=0, lt=1, description="Which quantile the model predicts.", examples=[0.9])
+
+
+class Cost(Section):
+    """What one decision costs where the truth is known."""
+
+    truth: str = Field(description="The label.", examples=["True"])
+    decided: str = Field(description="The class decided for.", examples=["False"])
+    cost: float = Field(
+        description="What that costs; negative is a gain.", examples=[5.0], allow_inf_nan=False
+    )
+
+
+class CostMatrix(Section):
+    """Mean cost per row of deciding for the class of least expected cost, in the owner's money."""
+
+    type: Literal["cost"] = Field(description="This metric.", examples=["cost"])
+    costs: list[Cost] = Field(
+        min_length=1,
+        max_length=10_000,
+        description="The cost of each wrong decision; a right one costs 0 unless it is listed.",
+        examples=[
+            [
+                {"truth": "True", "decided": "False", "cost": 5.0},
+                {"truth": "False", "decided": "True", "cost": 1.0},
+            ]
+        ],
+    )
+
+
+class OwnMetric(Section):
+    """A metric of the owner's, registered under the entry-point group evergreen.metrics.
+
+    The function is called with labels, predictions, classes and weights and returns one value, or a
+    value per row.
+    """
+
+    type: Literal["own"] = Field(description="This kind of metric.", examples=["own"])
+    name: str = Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$",
+        description="The name it is registered by.",
+        examples=["net_revenue"],
+    )
+    task: Task = Field(description="What kind of estimator it judges.", examples=["classification"])
+    higher_is_better: bool = Field(description="Which way is up.", examples=[True])
+
+
+def _by_name(value: object) -> object:
+    return {"type": value} if isinstance(value, str) else value
+
+
+class _NameOrSection:
+    """Lets editors know that a metric's name alone will do."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        sections = handler(core_schema)
+        plain = PlainMetric.model_json_schema()["properties"]["type"]["enum"]
+        return {"anyOf": [{"type": "string", "enum": plain}, sections]}
+
+
+Metric = Annotated[
+    PlainMetric | QuantileLoss | CostMatrix | OwnMetric,
+    Field(discriminator="type"),
+    BeforeValidator(_by_name),
+    _NameOrSection,
+]
+
+
+class ByColumn(Section):
+    """Rows with one value of a column may be alike."""
+
+    column: Column = Field(description="Such as a customer's id.", examples=["customer_id"])
+
+
+class BinnedColumn(Section):
+    """A numeric column cut into bins of equally many rows."""
+
+    column: Column = Field(description="The column.", examples=["distance"])
+    bins: int = Field(4, ge=2, le=20, description="How many bins.", examples=[4])
+
+
+class SliceRule(Section):
+    """How slices are judged."""
+
+    margin: MarginField | None = Field(
+        None,
+        description="How much worse a slice may become; null: gate.margin.",
+        examples=[0.01],
+    )
+    min_rows: int = Field(
+        200,
+        ge=30,
+        description="Fewest test rows of a slice that is judged; smaller ones are listed.",
+        examples=[200],
+    )
+    unproven: Literal["report", "keep"] = Field(
+        "report",
+        description="Where a slice is neither proven harmed nor proven unharmed. report: say so. "
+        "keep: keep the champion.",
+        examples=["report"],
+    )
+
+
+class Fairness(Section):
+    """How differently the challenger may treat groups of people."""
+
+    columns: list[Column] = Field(
+        min_length=1,
+        max_length=20,
+        description="Sensitive columns. They need not be features: name them under data.exclude, too.",
+        examples=[["sex"]],
+    )
+    metric: FairnessMetric = Field(
+        description="What is compared between groups: the share decided for (demographic_parity), true "
+        "and false positive rates (equalized_odds), true positive rates (equal_opportunity), or the "
+        "gate's loss (group_loss).",
+        examples=["equalized_odds"],
+    )
+    bound: float = Field(
+        gt=0,
+        description="The largest difference between two groups that is allowed.",
+        examples=[0.1],
+        allow_inf_nan=False,
+    )
+    favourable: str | None = Field(
+        None,
+        description="The class that is good to get; null: the second of two classes.",
+        examples=["True"],
+    )
+    min_group: int = Field(
+        100, ge=10, description="Fewest rows of a group that is compared.", examples=[100]
+    )
+    breach: Breach | None = Field(
+        None,
+        description="block: the champion is kept. report: it is said. null: by tier, report for low and "
+        "block for medium and high.",
+        examples=["block"],
+    )
+
+
+class CalibrationBounds(Section):
+    """How well predicted probabilities must match what happens."""
+
+    max_error: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="The largest expected calibration error allowed.",
+        examples=[0.05],
+    )
+    min_slope: float | None = Field(
+        None,
+        gt=0,
+        description="The smallest calibration slope allowed (below 1: predictions are too extreme).",
+        examples=[0.8],
+        allow_inf_nan=False,
+    )
+    max_slope: float | None = Field(
+        None,
+        gt=0,
+        description="The largest calibration slope allowed (above 1: predictions are too timid).",
+        examples=[1.25],
+        allow_inf_nan=False,
+    )
+    breach: Breach | None = Field(
+        None,
+        description="block: the champion is kept. report: it is said. null: by tier, report for low and "
+        "block for medium and high.",
+        examples=["block"],
+    )
+
+
+class ServingBudgets(Section):
+    """What the challenger may need to serve; measured in a clean process on one thread."""
+
+    size: SizeField | None = Field(
+        None, description="Largest size of the model's files.", examples=["50 MB"]
+    )
+    p99_latency_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Longest time of 99 in 100 single-row predictions, in milliseconds.",
+        examples=[50.0],
+        allow_inf_nan=False,
+    )
+    rows_per_second: float | None = Field(
+        None,
+        gt=0,
+        description="Fewest rows per second of a batch.",
+        examples=[10_000.0],
+        allow_inf_nan=False,
+    )
+    memory: SizeField | None = Field(
+        None, description="Largest peak memory of the process that serves.", examples=["1 GB"]
+    )
+
+
+class LeakRule(Section):
+    """How features that know too much are looked for."""
+
+    allow: list[Column] = Field(
+        default=[],
+        description="Columns that may be as good as they are: looked at by a person.",
+        examples=[["account_closed"]],
+    )
+    computed_at: list[Column] = Field(
+        default=[],
+        description="Columns that hold when a row's features were computed; none may lie after the time "
+        "at which the row's label became known.",
+        examples=[["features_computed_at"]],
+    )
+    breach: Breach | None = Field(
+        None,
+        description="block: the champion is kept. report: it is said. null: by tier, report for low and "
+        "block for medium and high.",
+        examples=["block"],
+    )
+
+
+class Gate(Section):
+    """What the challenger must prove, on rows that none of the models was trained on."""
+
+    metric: Metric = Field(
+        description="What challenger, champion and the best constant answers are judged by. "
+        "Those answers are the train labels' class shares, mean, median or quantile: of the whole train "
+        "window and of its last period.",
+        examples=["log_loss"],
+    )
+    policy: Policy = Field(
+        "non_inferiority",
+        description="superiority: the whole interval must be better by the margin. "
+        "non_inferiority: it must not be worse by the margin; the fresher model wins ties.",
+        examples=["non_inferiority"],
+    )
+    margin: MarginField = Field(
+        Margin(0.0),
+        description="The difference that matters: in the metric's unit, or in percent of the champion's.",
+        examples=[0.002],
+    )
+    confidence: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="Confidence of the two-sided interval of the difference.",
+        examples=[0.95],
+    )
+    cluster: Literal["day", "row"] | ByColumn = Field(
+        "day",
+        description="Rows that may be alike, which the interval allows for: those of one day (24 hours "
+        "from the test window's start), of one value of a column, or none (row).",
+        examples=["day"],
+    )
+    min_clusters: int = Field(
+        10,
+        ge=6,
+        description="Fewest days (or other clusters) that anything is proven on.",
+        examples=[10],
+    )
+    inconclusive: Literal["keep", "promote"] = Field(
+        "keep",
+        description="What is done where the test rows cannot tell challenger and champion apart. promote "
+        "still needs every other check, and a challenger proven better than nothing.",
+        examples=["keep"],
+    )
+    slices: list[Column | BinnedColumn] = Field(
+        default=[],
+        max_length=50,
+        description="Columns none of whose values may be harmed. Numbers of many values are cut into "
+        "four bins unless told otherwise.",
+        examples=[["origin", {"column": "distance", "bins": 4}]],
+    )
+    slice_rule: SliceRule = Field(
+        default=SliceRule(), description="How slices are judged.", examples=[{"min_rows": 200}]
+    )
+    fairness: Fairness | None = Field(
+        None,
+        description="How differently the challenger may treat groups of people.",
+        examples=[{"columns": ["sex"], "metric": "equalized_odds", "bound": 0.1}],
+    )
+    calibration: CalibrationBounds = Field(
+        default=CalibrationBounds(),
+        description="How well predicted probabilities must match what happens.",
+        examples=[{"max_error": 0.05}],
+    )
+    serving: ServingBudgets = Field(
+        default=ServingBudgets(),
+        description="What the challenger may need to serve.",
+        examples=[{"size": "50 MB", "p99_latency_ms": 50.0}],
+    )
+    leaks: LeakRule = Field(
+        default=LeakRule(),
+        description="How features that know too much are looked for.",
+        examples=[{"allow": ["account_closed"]}],
+    )
+
+    @property
+    def task(self) -> Task:
+        """What kind of estimator the metric judges."""
+        return self.metric.task if isinstance(self.metric, OwnMetric) else METRICS[self.metric.type].task
+
+    @property
+    def metric_name(self) -> str:
+        """The metric's name, as messages have it."""
+        match self.metric:
+            case OwnMetric():
+                return self.metric.name
+            case QuantileLoss():
+                return f"quantile_loss({self.metric.quantile:g})"
+            case _:
+                return self.metric.type
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which way is up."""
+        if isinstance(self.metric, OwnMetric):
+            return self.metric.higher_is_better
+        return METRICS[self.metric.type].higher_is_better
+
+    @model_validator(mode="after")
+    def _slopes_in_order(self) -> Gate:
+        low, high = self.calibration.min_slope, self.calibration.max_slope
+        if low is not None and high is not None and low >= high:
+            raise ValueError("calibration.min_slope must be smaller than calibration.max_slope")
+        return self
