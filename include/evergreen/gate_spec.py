@@ -1,12 +1,13 @@
-"""The `gate` section of a model file: what the challenger must prove, and what happens where it cannot."""
+"""The `gate` section of a model file: what the challenger must prove, and what happens if it cannot."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from evergreen.amounts import Margin, MarginField, SizeField
 from evergreen.section import Column, Section
@@ -55,6 +56,19 @@ BREACH_BY_TIER: Mapping[Tier, Breach] = {"low": "report", "medium": "block", "hi
 """What a breach does where the model file does not say: of fairness, calibration or the leak checks."""
 
 
+def _class_name(value: object) -> object:
+    """Return a label as classes are named: by its text in Python."""
+    return str(value) if isinstance(value, bool | int) else value
+
+
+ClassName = Annotated[
+    str,
+    BeforeValidator(_class_name),
+    Field(min_length=1, max_length=500),
+    WithJsonSchema({"title": "Class", "type": ["string", "integer", "boolean"]}),
+]
+
+
 class PlainMetric(Section):
     """A metric without parameters; in a model file its name alone will do."""
 
@@ -71,8 +85,8 @@ class QuantileLoss(Section):
 class Cost(Section):
     """What one decision costs where the truth is known."""
 
-    truth: str = Field(description="The label.", examples=["True"])
-    decided: str = Field(description="The class decided for.", examples=["False"])
+    truth: ClassName = Field(description="The label.", examples=["True"])
+    decided: ClassName = Field(description="The class decided for.", examples=["False"])
     cost: float = Field(
         description="What that costs; negative is a gain.", examples=[5.0], allow_inf_nan=False
     )
@@ -113,7 +127,26 @@ class OwnMetric(Section):
 
 
 def _by_name(value: object) -> object:
-    return {"type": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        for section in (QuantileLoss, CostMatrix, OwnMetric):
+            if value == get_args(section.model_fields["type"].annotation)[0]:
+                raise ValueError(_more_than_a_name(section))
+        return {"type": value}
+    if not isinstance(value, Mapping | Section):
+        raise ValueError("wants a metric's name or a section of keys")
+    return value
+
+
+def _more_than_a_name(section: type[Section]) -> str:
+    example = {key: (field.examples or [None])[0] for key, field in section.model_fields.items()}
+    lacking = ", ".join(key for key in example if key != "type")
+    return f"the name alone is not enough, it needs {lacking}; write {json.dumps(example)}"
+
+
+def _word_or_section(value: object) -> str | None:
+    if isinstance(value, str):
+        return "word"
+    return "section" if isinstance(value, Mapping | Section) else None
 
 
 class _NameOrSection:
@@ -145,6 +178,16 @@ class BinnedColumn(Section):
 
     column: Column = Field(description="The column.", examples=["distance"])
     bins: int = Field(4, ge=2, le=20, description="How many bins.", examples=[4])
+
+
+Cluster = Annotated[
+    Annotated[Literal["day", "row"], Tag("word")] | Annotated[ByColumn, Tag("section")],
+    Discriminator(_word_or_section),
+]
+SliceColumn = Annotated[
+    Annotated[Column, Tag("word")] | Annotated[BinnedColumn, Tag("section")],
+    Discriminator(_word_or_section),
+]
 
 
 class SliceRule(Section):
@@ -190,7 +233,7 @@ class Fairness(Section):
         examples=[0.1],
         allow_inf_nan=False,
     )
-    favourable: str | None = Field(
+    favourable: ClassName | None = Field(
         None,
         description="The class that is good to get; null: the second of two classes.",
         examples=["True"],
@@ -236,6 +279,13 @@ class CalibrationBounds(Section):
         "block for medium and high.",
         examples=["block"],
     )
+
+    @model_validator(mode="after")
+    def _slopes_in_order(self) -> CalibrationBounds:
+        low, high = self.min_slope, self.max_slope
+        if low is not None and high is not None and low >= high:
+            raise ValueError("min_slope must be smaller than max_slope")
+        return self
 
 
 class ServingBudgets(Section):
@@ -302,7 +352,8 @@ class Gate(Section):
     )
     margin: MarginField = Field(
         Margin(0.0),
-        description="The difference that matters: in the metric's unit, or in percent of the champion's.",
+        description="The difference that matters: in the metric's unit, or in percent of the champion's "
+        "(see the page on choosing a gate).",
         examples=[0.002],
     )
     confidence: float = Field(
@@ -312,7 +363,7 @@ class Gate(Section):
         description="Confidence of the two-sided interval of the difference.",
         examples=[0.95],
     )
-    cluster: Literal["day", "row"] | ByColumn = Field(
+    cluster: Cluster = Field(
         "day",
         description="Rows that may be alike, which the interval allows for: those of one day (24 hours "
         "from the test window's start), of one value of a column, or none (row).",
@@ -326,11 +377,11 @@ class Gate(Section):
     )
     inconclusive: Literal["keep", "promote"] = Field(
         "keep",
-        description="What is done where the test rows cannot tell challenger and champion apart. promote "
-        "still needs every other check, and a challenger proven better than nothing.",
+        description="What is done where the test rows cannot tell challenger and champion apart. "
+        "promote still needs every other check, and a challenger proven better than nothing.",
         examples=["keep"],
     )
-    slices: list[Column | BinnedColumn] = Field(
+    slices: list[SliceColumn] = Field(
         default=[],
         max_length=50,
         description="Columns none of whose values may be harmed. Numbers of many values are cut into "
@@ -383,10 +434,3 @@ class Gate(Section):
         if isinstance(self.metric, OwnMetric):
             return self.metric.higher_is_better
         return METRICS[self.metric.type].higher_is_better
-
-    @model_validator(mode="after")
-    def _slopes_in_order(self) -> Gate:
-        low, high = self.calibration.min_slope, self.calibration.max_slope
-        if low is not None and high is not None and low >= high:
-            raise ValueError("calibration.min_slope must be smaller than calibration.max_slope")
-        return self

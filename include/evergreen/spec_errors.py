@@ -10,7 +10,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 
 from evergreen.document import Document, KeyPath
 from evergreen.errors import Problem, bounded
@@ -71,14 +71,16 @@ def _problems(document: Document, error: ValidationError, model: type[BaseModel]
         elif kind == "missing":
             yield document.problem(keys, "this key is missing", on_key=True)
         elif kind == "union_tag_not_found":
-            allowed = ", ".join(filter(None, map(_tag, get_args(wanted))))
-            what = "this key is missing"
-            yield document.problem((*keys, "type"), what, on_key=True, allowed=allowed)
+            yield _no_branch(document, keys, value, get_args(wanted))
         elif kind == "union_tag_invalid":
             tags = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
-            yield _unknown_word(document, (*keys, "type"), context["tag"], tags)
+            written_out = (*keys, "type") in document.values
+            place = (*keys, "type") if written_out else keys
+            yield _unknown_word(document, place, context["tag"], tags)
         elif kind == "literal_error":
-            yield _unknown_word(document, keys, value, get_args(wanted))
+            _, around, _ = _follow(found["loc"][:-1], model)
+            others = [_described(branch) for branch in _branches(around) if _plain(branch) != wanted]
+            yield _unknown_word(document, keys, value, get_args(wanted), others)
         elif kind == "value_error":
             on_section = isinstance(value, Mapping)
             got = None if on_section else shown_value(value)
@@ -107,15 +109,28 @@ def _unknown_key(document: Document, keys: KeyPath, section: type[BaseModel]) ->
     )
 
 
+def _no_branch(document: Document, keys: KeyPath, value: object, branches: Sequence[Any]) -> Problem:
+    """Return what to say of a value that is of none of a union's kinds."""
+    if not any(_marked(branch) for branch in branches):
+        allowed = ", ".join(tag for branch in branches for tag in _tags(branch))
+        return document.problem((*keys, "type"), "this key is missing", on_key=True, allowed=allowed)
+    kinds = [_described(branch) for branch in branches]
+    return document.problem(keys, f"wants {' or '.join(kinds)}", got=shown_value(value))
+
+
 def _unknown_word(
-    document: Document, keys: KeyPath, value: object, allowed: Sequence[object]
+    document: Document,
+    keys: KeyPath,
+    value: object,
+    allowed: Sequence[object],
+    others: Sequence[str] = (),
 ) -> Problem:
     words = [str(word) for word in allowed]
     return document.problem(
         keys,
         "unknown value",
         got=shown_value(value),
-        allowed=", ".join(words),
+        allowed=", ".join([*words, *others]),
         fix=did_you_mean(value, words) if isinstance(value, str) else None,
     )
 
@@ -148,7 +163,7 @@ def _follow(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[KeyPath
             here = Any if field is None else field.annotation
             keys.append(step)
         elif origin in (Union, types.UnionType):
-            here = next((branch for branch in get_args(here) if _tag(branch) == step), here)
+            here = next((branch for branch in get_args(here) if step in _tags(branch)), here)
         elif origin in (list, tuple) and isinstance(step, int):
             here = get_args(here)[0]
             keys.append(step)
@@ -173,10 +188,33 @@ def _plain(annotation: Any) -> Any:
             return annotation
 
 
-def _tag(branch: Any) -> str | None:
-    """Return the `type:` that chooses this branch of a union."""
+def _branches(annotation: Any) -> tuple[Any, ...]:
+    plain = _plain(annotation)
+    return get_args(plain) if get_origin(plain) in (Union, types.UnionType) else ()
+
+
+def _marked(branch: Any) -> str | None:
+    """Return the `Tag` that a union's branch is chosen by, where it has one."""
+    return next((mark.tag for mark in get_args(branch)[1:] if isinstance(mark, Tag)), None)
+
+
+def _tags(branch: Any) -> tuple[str, ...]:
+    """Return what chooses this branch of a union: its `Tag`, or the `type:` in the file."""
+    mark = _marked(branch)
+    if mark is not None:
+        return (mark,)
     branch = _plain(branch)
     field = branch.model_fields.get("type") if hasattr(branch, "model_fields") else None
     if field is None or get_origin(field.annotation) is not Literal:
-        return None
-    return str(get_args(field.annotation)[0])
+        return ()
+    return tuple(map(str, get_args(field.annotation)))
+
+
+def _described(branch: Any) -> str:
+    """Return a union's branch in words."""
+    branch = _plain(branch)
+    if get_origin(branch) is Literal:
+        return ", ".join(map(str, get_args(branch)))
+    if isinstance(branch, type) and issubclass(branch, BaseModel):
+        return f"a section of {', '.join(branch.model_fields)}"
+    return "text"
