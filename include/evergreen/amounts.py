@@ -49,10 +49,12 @@ class Margin:
 
     def written(self) -> float | str:
         """Return the margin as a model file has it."""
-        return f"{self.amount * 100:.10g}%" if self.relative else self.amount
+        return str(self) if self.relative else self.amount
 
     def __str__(self) -> str:
-        return f"{self.amount * 100:.10g}%" if self.relative else f"{self.amount:.10g}"
+        if not self.relative:
+            return f"{self.amount:.10g}"
+        return f"{self.amount * 100:.6f}".rstrip("0").rstrip(".") + "%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ MarginField = Annotated[
             "title": "Margin",
             "anyOf": [
                 {"type": "number", "minimum": 0},
-                {"type": "string", "pattern": _PERCENT.pattern},
+                {"title": "Percentage", "type": "string", "pattern": _PERCENT.pattern},
             ],
         }
     ),

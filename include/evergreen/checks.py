@@ -16,6 +16,12 @@ from typing import Any
 from evergreen.document import Document, KeyPath
 from evergreen.durations import Duration
 from evergreen.errors import Problem
+from evergreen.gate_checks import (
+    columns_of_the_gate,
+    costs_named_once,
+    enough_days,
+    what_only_classifiers_have,
+)
 from evergreen.names import did_you_mean, name_problem
 from evergreen.paths import contained
 from evergreen.query import flaws
@@ -49,6 +55,10 @@ def check(document: Document, path: Path) -> list[Problem]:
         _url,
         _query,
         _file_patterns,
+        columns_of_the_gate,
+        what_only_classifiers_have,
+        costs_named_once,
+        enough_days,
     )
     return [problem for one in checks for problem in one(document, path)]
 

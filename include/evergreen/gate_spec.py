@@ -65,7 +65,12 @@ ClassName = Annotated[
     str,
     BeforeValidator(_class_name),
     Field(min_length=1, max_length=500),
-    WithJsonSchema({"title": "Class", "type": ["string", "integer", "boolean"]}),
+    WithJsonSchema(
+        {
+            "title": "Class",
+            "anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}, {"type": "boolean"}],
+        }
+    ),
 ]
 
 
@@ -352,8 +357,7 @@ class Gate(Section):
     )
     margin: MarginField = Field(
         Margin(0.0),
-        description="The difference that matters: in the metric's unit, or in percent of the champion's "
-        "(see the page on choosing a gate).",
+        description="The difference that matters: in the metric's unit or in percent of the champion's.",
         examples=[0.002],
     )
     confidence: float = Field(

@@ -9,13 +9,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from evergreen.document import Document, shown
+from evergreen.document import Document, KeyPath, shown
 from evergreen.errors import Problem, in_file_order
+from evergreen.gate_checks import metric_task
+from evergreen.gate_spec import METRICS
 from evergreen.loading import Examined, examine, find_model_files
 from evergreen.names import did_you_mean
-from evergreen.spec import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from evergreen.static_code import (
     ESTIMATORS_GROUP,
+    METRICS_GROUP,
     PIPELINES_GROUP,
     Estimator,
     Signature,
@@ -77,6 +79,7 @@ def _problems_of(file: Path) -> Iterator[Problem]:
     if examined.document is not None:
         yield from _estimator(examined.document)
         yield from _pipeline(examined.document)
+        yield from _own_metric(examined.document)
     yield from _expectations(examined)
 
 
@@ -115,16 +118,25 @@ def _task(document: Document, name: str, estimator: Estimator) -> Iterator[Probl
     if estimator.task == "classification" and not estimator.probabilities:
         fix = "choose a classifier that has predict_proba"
         yield document.problem(keys, "this classifier gives no probabilities", got=repr(name), fix=fix)
-    metrics = {"classification": CLASSIFICATION_METRICS, "regression": REGRESSION_METRICS}
+    task = metric_task(document)
+    if task is None or task == estimator.task:
+        return
     metric = document.find("gate", "metric", kind=str)
-    if any(metric in names for task, names in metrics.items() if task != estimator.task):
-        yield document.problem(
-            ("gate", "metric"),
-            f"the estimator is for {estimator.task} and this metric is not",
-            got=repr(metric),
-            allowed=", ".join(sorted(metrics[estimator.task])),
-            fix="change the metric or the estimator",
-        )
+    kind = document.find("gate", "metric", "type", kind=str)
+    place: KeyPath = ("gate", "metric")
+    got = metric
+    allowed = [name for name, facts in METRICS.items() if facts.task == estimator.task]
+    if kind == "own":
+        place, got, allowed = (*place, "task"), task, [estimator.task]
+    elif kind is not None:
+        place, got = (*place, "type"), kind
+    yield document.problem(
+        place,
+        f"the estimator is for {estimator.task} and this metric is not",
+        got=repr(got),
+        allowed=", ".join(allowed),
+        fix="change the metric or the estimator",
+    )
 
 
 def _parameters(document: Document, name: str, estimator: Estimator) -> Iterator[Problem]:
@@ -147,6 +159,23 @@ def _pipeline(document: Document) -> Iterator[Problem]:
             got=repr(name),
             allowed=", ".join(sorted(known)) or None,
             fix=did_you_mean(name, known) or _HOW_TO_REGISTER.format(PIPELINES_GROUP),
+        )
+
+
+def _own_metric(document: Document) -> Iterator[Problem]:
+    name = document.find("gate", "metric", "name", kind=str)
+    known = registered(METRICS_GROUP)
+    if name is not None and document.find("gate", "metric", "type", kind=str) == "own":
+        if name in known:
+            return
+        hint = did_you_mean(name, known)
+        how = f"register it by this name under the entry-point group {METRICS_GROUP}"
+        yield document.problem(
+            ("gate", "metric", "name"),
+            "no such metric is registered",
+            got=repr(name),
+            allowed=", ".join(sorted(known)) or None,
+            fix=" ".join(filter(None, [hint, how])),
         )
 
 

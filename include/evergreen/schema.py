@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
+from evergreen.amounts import Margin, Size
 from evergreen.artefacts import write_atomically
 from evergreen.durations import Duration
 from evergreen.spec import ModelSpec, Suite
@@ -90,8 +91,10 @@ def _json(schema: Mapping[str, Any]) -> bytes:
 
 class _Schema(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
-        """Write a duration as a model file does."""
-        return str(dft) if isinstance(dft, Duration) else super().encode_default(dft)
+        """Write durations, sizes and margins as a model file does."""
+        if isinstance(dft, Margin):
+            return dft.written()
+        return str(dft) if isinstance(dft, Duration | Size) else super().encode_default(dft)
 
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002
         """Keep the order of the model file."""
@@ -126,7 +129,7 @@ def _table(root: Mapping[str, Any], section: Mapping[str, Any], prefix: str) -> 
     yield "| key | what it says | type | default | example |"
     yield "| --- | --- | --- | --- | --- |"
     for key, value in section["properties"].items():
-        default = "required" if key in required else _code(value.get("default"))
+        default = "required" if key in required else _default(root, value)
         example = _code(value["examples"][0]) if value.get("examples") else ""
         cells = (
             f"`{prefix}{key}`",
@@ -141,9 +144,17 @@ def _table(root: Mapping[str, Any], section: Mapping[str, Any], prefix: str) -> 
 
 def _kinds(root: Mapping[str, Any], value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the sections that a value may be: none for a plain value, several for a union."""
-    branches = [value, *value.get("oneOf", ()), *value.get("anyOf", ())]
-    names = [branch["$ref"].rpartition("/")[2] for branch in branches if "$ref" in branch]
+    names = [branch["$ref"].rpartition("/")[2] for branch in _branches(value) if "$ref" in branch]
     return [root["$defs"][name] for name in names]
+
+
+def _branches(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what a value may be, each alternative of a union by itself."""
+    alternatives = [*value.get("oneOf", ()), *value.get("anyOf", ())]
+    for branch in alternatives:
+        yield from _branches(branch)
+    if not alternatives:
+        yield value
 
 
 def _description(root: Mapping[str, Any], value: Mapping[str, Any]) -> str:
@@ -152,11 +163,16 @@ def _description(root: Mapping[str, Any], value: Mapping[str, Any]) -> str:
     return str(own or next((kind["description"] for kind in _kinds(root, value)), ""))
 
 
+def _default(root: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+    default = value.get("default")
+    return "as below" if isinstance(default, Mapping) and _kinds(root, value) else _code(default)
+
+
 def _type(root: Mapping[str, Any], value: Mapping[str, Any]) -> str:
-    if _kinds(root, value):
+    if "oneOf" in value or "anyOf" in value:
+        return " or ".join(dict.fromkeys(_type(root, branch) for branch in _branches(value)))
+    if "$ref" in value:
         return "section"
-    if "anyOf" in value:
-        return " or ".join(_type(root, branch) for branch in value["anyOf"])
     if "enum" in value or "const" in value:
         return ", ".join(_code(word) for word in value.get("enum", [value.get("const")]))
     words = {
@@ -170,8 +186,8 @@ def _type(root: Mapping[str, Any], value: Mapping[str, Any]) -> str:
         return f"list of {_type(root, value['items'])}"
     if value.get("format") == "date":
         return "date"
-    if value.get("title") == "Duration":
-        return "duration"
+    if value.get("title") in {"Duration", "Size", "Percentage"}:
+        return str(value["title"]).lower()
     bounds = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
     limits = [f"{sign} {value[bound]}" for bound, sign in bounds if bound in value]
     return f"{name} {', '.join(limits)}".strip()

@@ -18,6 +18,7 @@ from typing import Literal
 
 ESTIMATORS_GROUP = "evergreen.estimators"
 PIPELINES_GROUP = "evergreen.pipelines"
+METRICS_GROUP = "evergreen.metrics"
 
 _NOT_PUBLIC = frozenset({"tests", "conftest", "experimental", "externals"})
 # What no expectation takes from a model file: the library's own, and a row condition is code.

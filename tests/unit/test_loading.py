@@ -145,8 +145,11 @@ def test_no_word_of_the_validator_reaches_the_user(tmp_path):
         ("params: {max_iter: 200}", "params: x"),
         ("3 months", "{}"),
     )
+    path.write_text(path.read_text() + "  cluster: []\n  slices: [1, {}]\n  serving: {size: 1}\n")
     text = str(InvalidModelFile(list(problems_of(load_spec, path))))
     for jargon in (
+        "discriminator",
+        "Tag",
         "Input should",
         "pydantic",
         "function-",
@@ -171,10 +174,65 @@ WORDS = st.text(
 DURATIONS = st.builds(Duration, st.integers(1, 400), st.sampled_from(UNITS)).map(str)
 
 
+PERCENT = st.decimals(0, 9999, places=6).map(lambda share: f"{share:f}%")
+MARGINS = st.floats(0, 1e300) | PERCENT
+SIZES = st.builds(
+    lambda count, unit: f"{count} {unit}",
+    st.integers(0, 999_999) | st.decimals(0, 999, places=3).map("{:f}".format),
+    st.sampled_from(["kB", "MB", "GB"]),
+)
+METRICS = st.one_of(
+    st.sampled_from(["log_loss", "brier", "roc_auc"]),
+    st.just({"type": "cost", "costs": [{"truth": True, "decided": 0, "cost": -2}]}),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("own"),
+            "name": st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,20}\Z"),
+            "task": st.sampled_from(["classification", "regression"]),
+            "higher_is_better": st.booleans(),
+        }
+    ),
+    st.sampled_from(["squared_error", "poisson_loss", {"type": "absolute_error"}]),
+    st.floats(0.01, 0.99).map(lambda share: {"type": "quantile_loss", "quantile": share}),
+)
+
+
+def slices_of(columns):
+    named = st.sampled_from(columns)
+    binned = st.fixed_dictionaries({"column": named}, optional={"bins": st.integers(2, 20)})
+    return st.lists(
+        named | binned,
+        max_size=3,
+        unique_by=lambda entry: entry if isinstance(entry, str) else entry["column"],
+    )
+
+
+@st.composite
+def gate_trees(draw, columns):
+    serving = st.fixed_dictionaries({}, optional={"size": SIZES, "memory": SIZES})
+    fairness = st.fixed_dictionaries(
+        {
+            "columns": st.just(columns[:1]),
+            "metric": st.just("group_loss"),
+            "bound": st.floats(0.01, 1),
+            "breach": st.sampled_from([None, "block", "report"]),
+        }
+    )
+    return {
+        "metric": draw(METRICS),
+        "margin": draw(MARGINS),
+        "cluster": draw(st.just("row") | st.sampled_from(columns).map(lambda name: {"column": name})),
+        "slices": draw(slices_of(columns)),
+        "slice_rule": {"margin": draw(st.none() | MARGINS)},
+        "serving": draw(serving),
+        "fairness": draw(st.none() | fairness),
+        "leaks": {"allow": columns[:1]},
+    }
+
+
 @st.composite
 def spec_trees(draw):
-    columns = draw(st.lists(WORDS, min_size=3, max_size=3, unique=True))
-    metric = draw(st.sampled_from(["log_loss", "brier", "squared_error"]))
+    columns = draw(st.lists(WORDS, min_size=6, max_size=6, unique=True))
     return {
         "schema_version": 1,
         "name": "flights",
@@ -201,7 +259,7 @@ def spec_trees(draw):
                 )
             ),
         },
-        "gate": {"metric": metric, "margin": draw(st.floats(0, 1e300))},
+        "gate": draw(gate_trees(columns[3:])),
     }
 
 

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from evergreen.document import read_document
 from evergreen.schema import model_schema, reference_page, stale_files, suite_schema, write_reference
 from evergreen.spec import ModelSpec, Suite
 from tests.unit.model_files import SUITE, VALID
@@ -95,6 +96,17 @@ def test_the_schema_takes_what_the_spec_takes():
         (("data", "train_window"), "3months"),
         (("gate", "confidence"), 1),
         (("data", "source"), {"type": "sqll"}),
+        (("gate", "metric"), "log_los"),
+        (("gate", "metric"), "cost"),
+        (("gate", "metric"), {"type": "quantile_loss"}),
+        (("gate", "metric"), {"type": "log_loss", "quantile": 0.5}),
+        (("gate", "margin"), -1),
+        (("gate", "margin"), "1"),
+        (("gate", "cluster"), "week"),
+        (("gate", "cluster"), {"colum": "a"}),
+        (("gate", "slices"), ["a", {"column": "b", "bin": 4}]),
+        (("gate", "fairness"), {"columns": ["a"], "metric": "parity", "bound": 0.1}),
+        (("gate", "serving"), {"size": "50"}),
     ],
 )
 def test_the_schema_refuses_what_the_spec_refuses(keys, value):
@@ -107,6 +119,53 @@ def test_the_schema_refuses_what_the_spec_refuses(keys, value):
         jsonschema.validate(tree, model_schema())
     with pytest.raises(ValueError):
         ModelSpec.model_validate(tree)
+
+
+@pytest.mark.parametrize("path", sorted(Path("dags/models").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_schema_takes_the_example_models(path):
+    jsonschema.validate(read_document(path).tree, model_schema())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("metric", {"type": "log_loss"}),
+        ("metric", {"type": "quantile_loss", "quantile": 0.9}),
+        ("metric", {"type": "cost", "costs": [{"truth": True, "decided": 0, "cost": -1}]}),
+        ("metric", {"type": "own", "name": "gain", "task": "regression", "higher_is_better": True}),
+        ("margin", "0.5 %"),
+        ("cluster", "row"),
+        ("cluster", {"column": "carrier"}),
+        ("slices", ["origin", {"column": "distance"}]),
+        ("serving", {"size": "50 MB", "memory": "1.5 GB"}),
+        ("fairness", None),
+    ],
+)
+def test_schema_and_spec_take_every_form_of_a_gate(key, value):
+    tree = copy.deepcopy(yaml.safe_load(VALID))
+    tree["gate"][key] = value
+    jsonschema.validate(tree, model_schema())
+    ModelSpec.model_validate(tree)
+
+
+def test_margins_and_sizes_stand_in_the_schema_as_a_file_writes_them():
+    margin = model_schema()["$defs"]["Gate"]["properties"]["margin"]
+    assert margin["default"] == 0.0
+    assert '"relative"' not in json.dumps(model_schema())
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"),
+    [
+        ("gate.margin", "number ≥ 0 or percentage"),
+        ("gate.cluster", "`day`, `row` or section"),
+        ("gate.slices", "list of text or section"),
+        ("gate.serving.size", "size or null"),
+    ],
+)
+def test_the_page_says_each_form_a_value_may_have(key, wanted):
+    (line,) = [line for line in reference_page().splitlines() if line.startswith(f"| `{key}` |")]
+    assert f"| {wanted} |" in line
 
 
 def test_durations_stand_in_the_schema_as_a_file_writes_them():

@@ -1,0 +1,153 @@
+"""What must hold between the keys of the gate, and between them and the rest of a model file.
+
+Like `checks.py`, whose list these checks join, they look at the raw document, so that each speaks even
+where another key is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from evergreen.document import Document, KeyPath, dotted
+from evergreen.durations import Duration
+from evergreen.errors import Problem
+from evergreen.gate_spec import METRICS, Gate, Task
+from evergreen.window import windows_at
+
+_AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
+_DAY = timedelta(days=1)
+
+
+def metric_task(document: Document) -> Task | None:
+    """Return what kind of estimator the file's metric judges, or None where that is not said."""
+    named = document.find("gate", "metric", kind=str) or document.find(
+        "gate", "metric", "type", kind=str
+    )
+    facts = METRICS.get(named or "")
+    if facts is not None:
+        return facts.task
+    said = document.find("gate", "metric", "task", kind=str) if named == "own" else None
+    return next((task for task in get_args(Task) if task == said), None)
+
+
+def columns_of_the_gate(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Yield a problem for each column that cannot play the part it is given, or plays it twice."""
+    yield from _weight(document)
+    known = {"gate.slices": set[str](), "gate.fairness.columns": set[str]()}
+    for keys, column in _named_columns(document):
+        part = dotted(tuple(key for key in keys if not isinstance(key, int) and key != "column"))
+        if column in known.get(part, ()):
+            what, fix = "this column is named twice", "name it once"
+            yield document.problem(keys, what, got=repr(column), fix=fix)
+            continue
+        known.get(part, set()).add(column)
+        if column == document.find("data", "label", "column", kind=str):
+            fix = "name a column that is known when the model is asked"
+            yield document.problem(keys, "this column is the label", got=repr(column), fix=fix)
+        elif column == document.find("data", "key", kind=str) and part in known:
+            what = "this column is data.key, so every group would be one row"
+            yield document.problem(keys, what, got=repr(column), fix="name a column of groups")
+
+
+def _weight(document: Document) -> Iterator[Problem]:
+    weight = document.find("data", "weight", kind=str)
+    for keys in (("data", "time_column"), ("data", "key"), ("data", "label", "column")):
+        if weight is not None and weight == document.find(*keys, kind=str):
+            what = f"the same column as {dotted(keys)}"
+            fix = "name a column of numbers, 0 or more, or leave it out: then all rows count alike"
+            yield document.problem(("data", "weight"), what, got=repr(weight), fix=fix)
+
+
+def _named_columns(document: Document) -> Iterator[tuple[KeyPath, str]]:
+    """Yield every column that the gate groups rows by or reads a time from, with its place."""
+    cluster = document.find("gate", "cluster", "column", kind=str)
+    if cluster is not None:
+        yield ("gate", "cluster", "column"), cluster
+    for keys in (("slices",), ("fairness", "columns"), ("leaks", "computed_at")):
+        listed: list[Any] = document.find("gate", *keys, kind=list) or []
+        for position, entry in enumerate(listed):
+            at: KeyPath = ("gate", *keys, position)
+            column = entry.get("column") if isinstance(entry, dict) else entry
+            if isinstance(column, str) and at not in document.refused:
+                yield (*at, "column") if isinstance(entry, dict) else at, column
+
+
+def what_only_classifiers_have(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Yield a problem for each demand that the metric's task cannot meet."""
+    fairness = document.find("gate", "fairness", "metric", kind=str)
+    favourable = document.find("gate", "fairness", "favourable", kind=object)
+    if fairness == "group_loss" and favourable is not None:
+        what = "group_loss knows no favourable class"
+        yield document.problem(("gate", "fairness", "favourable"), what, on_key=True, fix="leave it out")
+    if metric_task(document) != "regression":
+        return
+    if fairness in {"demographic_parity", "equalized_odds", "equal_opportunity"}:
+        yield document.problem(
+            ("gate", "fairness", "metric"),
+            "this compares decisions, and a regressor makes none",
+            got=repr(fairness),
+            allowed="group_loss",
+        )
+    calibration = document.find("gate", "calibration", kind=dict) or {}
+    for bound in ("max_error", "min_slope", "max_slope"):
+        if calibration.get(bound) is not None:
+            what = "calibration is of probabilities, and a regressor gives none"
+            keys = ("gate", "calibration", bound)
+            yield document.problem(keys, what, on_key=True, fix="leave it out")
+
+
+def costs_named_once(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Yield a problem for each pair of truth and decision that has a cost already."""
+    listed: list[Any] = document.find("gate", "metric", "costs", kind=list) or []
+    seen: set[tuple[str, str]] = set()
+    for position, entry in enumerate(listed):
+        if not isinstance(entry, Mapping) or entry.get("truth") is None or entry.get("decided") is None:
+            continue
+        pair = (str(entry["truth"]), str(entry["decided"]))
+        if pair in seen:
+            keys = ("gate", "metric", "costs", position)
+            got = f"truth {pair[0]!r}, decided {pair[1]!r}"
+            yield document.problem(keys, "the cost of this pair stands twice", got=got, fix="keep one")
+        seen.add(pair)
+
+
+def enough_days(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Yield a problem where the test window holds fewer days than anything is proven on."""
+    if (document.find("gate", "cluster", kind=object) or "day") != "day":
+        return
+    wanted = document.find("gate", "min_clusters", kind=object)
+    if wanted is None:
+        wanted = Gate.model_fields["min_clusters"].default
+    train, test = (document.find("data", key, kind=str) for key in ("train_window", "test_window"))
+    delay = document.find("data", "label", "delay", kind=str) or "0 days"
+    if train is None or test is None or not isinstance(wanted, int):
+        return
+    try:
+        fewest, most = _days(*map(Duration.parse, (train, test, delay)))
+    except (ValueError, OverflowError):
+        return  # told by the check of the windows
+    if fewest >= wanted:
+        return
+    when = "every comparison" if most < wanted else "the comparisons of some months"
+    held = f"{fewest} days" if fewest == most else f"{fewest} to {most} days"
+    yield document.problem(
+        ("data", "test_window"),
+        f"{when} would be inconclusive: the test window (less the label's delay) holds {held} and "
+        f"gate.min_clusters wants {wanted}",
+        got=repr(test),
+        fix="lengthen data.test_window, or set gate.cluster to row or to a column, or lower "
+        "gate.min_clusters",
+    )
+
+
+@cache
+def _days(train: Duration, test: Duration, delay: Duration) -> tuple[int, int]:
+    """Return the fewest and the most days, begun ones too, that a test window holds over the year."""
+    windows = [windows_at(as_of, train, test, delay).test for as_of in _AS_OFS]
+    days = [math.ceil((window.end - window.start) / _DAY) for window in windows]
+    return min(days), max(days)
