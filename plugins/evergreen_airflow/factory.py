@@ -1,4 +1,4 @@
-"""Builds a model's DAG: eight tasks in a row, and nothing that differs between two parses."""
+"""Builds a model's DAG: its steps in a row, and nothing that differs between two parses."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from evergreen.spec import ModelSpec, Retries
 from evergreen_airflow.docs import retrain_doc
 from evergreen_airflow.operators.evaluate import EvaluateOperator
 from evergreen_airflow.operators.ingest import IngestOperator
+from evergreen_airflow.operators.refit import RefitOperator
 from evergreen_airflow.operators.register import RegisterOperator
 from evergreen_airflow.operators.release import ReleaseOperator
 from evergreen_airflow.operators.report import ReportOperator
@@ -40,6 +41,7 @@ OPERATORS: dict[str, type[StepOperator]] = {
     "validate": ValidateOperator,
     "train": TrainOperator,
     "evaluate": EvaluateOperator,
+    "refit": RefitOperator,
     "register": RegisterOperator,
     "release": ReleaseOperator,
     "report": ReportOperator,
@@ -72,7 +74,9 @@ def build_retrain_dag(spec: ModelSpec, path: Path) -> DAG:
         max_active_runs=1,
         tags=["evergreen", f"model:{spec.name}", f"tier:{spec.tier}", *spec.tags],
     )
-    return _with_steps(dag, spec.name, path, spec.owner, spec.retries, _as_timedelta(spec.timeout))
+    left_out = frozenset() if spec.train.refit else frozenset({"refit"})
+    timeout = _as_timedelta(spec.timeout)
+    return _with_steps(dag, spec.name, path, spec.owner, spec.retries, timeout, left_out)
 
 
 def build_bare_retrain_dag(name: str, path: Path) -> DAG:
@@ -129,11 +133,19 @@ def _form() -> ParamsDict:
 
 
 def _with_steps(
-    dag: DAG, name: str, path: Path, owner: str, retries: Retries, timeout: timedelta
+    dag: DAG,
+    name: str,
+    path: Path,
+    owner: str,
+    retries: Retries,
+    timeout: timedelta,
+    left_out: frozenset[str] = frozenset(),
 ) -> DAG:
     delay = _as_timedelta(retries.delay)
     before: BaseOperator | None = None
     for task_id, operator in OPERATORS.items():
+        if task_id in left_out:
+            continue
         first, last = task_id == "resolve_window", task_id == "report"
         task = operator(
             task_id=task_id,

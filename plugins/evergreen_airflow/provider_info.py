@@ -15,6 +15,7 @@ STEP_MODULES = (
     "validate",
     "train",
     "evaluate",
+    "refit",
     "register",
     "release",
     "report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from evergreen import steps
 from evergreen.adapters.parquet_store import ParquetStore
 from evergreen.canonical import digest_of
+from evergreen.comparison import Serving
 from evergreen.errors import (
     DataUnusable,
     EvergreenError,
@@ -99,11 +100,27 @@ def pinned(suite: Suite | None = None, **changes: object) -> PinnedModel:
     )
 
 
+FIT = Serving(
+    size_bytes=1000,
+    load_ms=10.0,
+    median_ms=1.0,
+    p99_ms=2.0,
+    single_rows=200,
+    rows_per_second=1e5,
+    batch_rows=300,
+    memory_bytes=10**8,
+    reproduced_rows=300,
+    largest_deviation=0.0,
+)
+"""What a model needs that is fit to serve."""
+
+
 class CertainScorer:
     """Gives each row's own label the candidate's certainty, give or take a little by row."""
 
     def __init__(self) -> None:
         self.certainty: dict[str, float] = {}
+        self.faults: dict[str, tuple[str, ...]] = {}
 
     def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
         labels = np.array(rows.column("late").to_pylist())
@@ -113,6 +130,9 @@ class CertainScorer:
             raise DataUnusable("the rows lack columns that the model was trained on", got="lost: x")
         certain = (self.certainty[candidate.key] + noise)[:, None]
         return np.where(labels[:, None] == np.array([0, 1])[None, :], certain, 1 - certain)
+
+    def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:
+        return replace(FIT, faults=self.faults.get(candidate.key, ()))
 
 
 class Bench:

@@ -30,6 +30,7 @@ AFTER_THE_WINDOW: tuple[Callable[[Workspace, str], object], ...] = (
     steps.validate,
     steps.train,
     steps.evaluate,
+    steps.refit,
     steps.register,
     steps.release,
 )

@@ -17,6 +17,7 @@ KINDS = (
     "trained",
     "candidate",
     "comparison",
+    "refit",
     "version",
     "release_intended",
     "release",

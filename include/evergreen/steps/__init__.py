@@ -7,6 +7,7 @@ in the same state as never having been killed. Nothing here knows Airflow or any
 
 from evergreen.steps.evaluate import evaluate
 from evergreen.steps.ingest import ingest
+from evergreen.steps.refit import refit
 from evergreen.steps.register import register
 from evergreen.steps.release import release
 from evergreen.steps.report import failed_for_good, report
@@ -20,6 +21,7 @@ STEPS: tuple[str, ...] = (
     "validate",
     "train",
     "evaluate",
+    "refit",
     "register",
     "release",
     "report",
@@ -30,6 +32,7 @@ __all__ = [
     "evaluate",
     "failed_for_good",
     "ingest",
+    "refit",
     "register",
     "release",
     "report",

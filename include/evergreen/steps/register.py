@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 
+from evergreen.comparison import Comparison
 from evergreen.failpoints import failpoint
-from evergreen.results import Candidate, Comparison, Version
+from evergreen.results import Version
 from evergreen.steps.memory import holding, need, recall, record, retrain_of
+from evergreen.steps.refit import shipped
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
 def register(workspace: Workspace, run_key: str) -> Version | None:
-    """Return the run's version; None where the champion was kept.
+    """Return the run's version; None where the champion was kept or a refit is not fit to serve.
 
     Raises:
         StoreUnavailable: the registry did not answer.
@@ -25,13 +27,17 @@ def register(workspace: Workspace, run_key: str) -> Version | None:
     if not comparison.promote:
         return None
     retrain = retrain_of(workspace, run_key)
-    candidate = need(workspace, "candidate", run_key, Candidate)
+    candidate = shipped(workspace, run_key)
+    if candidate is None:
+        return None
     tags = {
         "evergreen.run_key": run_key,
         "evergreen.as_of": retrain.windows.as_of.isoformat(),
         "evergreen.reason": retrain.reason,
         "evergreen.digest": candidate.model.digest,
     }
+    if candidate.refit_of is not None:
+        tags["evergreen.tested_candidate"] = candidate.refit_of
     with holding(workspace, run_key, "register") as lease:
         version = workspace.registry.register(retrain.model.spec.name, candidate, tags)
         failpoint("register.registered")

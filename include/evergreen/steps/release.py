@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 
+from evergreen.comparison import Comparison
 from evergreen.errors import ChampionMoved, RegistryDisagrees
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease
-from evergreen.results import Candidate, Comparison, Release, Retrain, Version
+from evergreen.results import Release, Retrain, Version
 from evergreen.steps.evaluate import evaluate
-from evergreen.steps.memory import holding, last_entry, need, recall, record, retrain_of
+from evergreen.steps.memory import holding, last_entry, recall, record, retrain_of
+from evergreen.steps.refit import shipped
 from evergreen.steps.register import register
 from evergreen.steps.settle import finish
 from evergreen.workspace import Workspace
@@ -63,11 +65,14 @@ def _intend(
     if intended is not None:
         return intended
     _check_alias(workspace, version, comparison)
+    candidate = shipped(workspace, retrain.run_key)
+    if candidate is None:
+        raise AssertionError("a version is registered of what is shipped only")
     spec = retrain.model.spec
     intent = Release(
         name=spec.name,
         version=version,
-        candidate=need(workspace, "candidate", retrain.run_key, Candidate),
+        candidate=candidate,
         previous=comparison.champion_version,
         as_of=retrain.windows.as_of,
         target=spec.release.target.type,

@@ -8,8 +8,10 @@ from evergreen.canonical import digest_of
 from evergreen.entry_keys import entry_key
 from evergreen.errors import DataUnusable
 from evergreen.failpoints import failpoint
+from evergreen.ports import Lease
 from evergreen.results import Candidate, Retrain, Snapshot, ValidationReport, from_json, to_json
 from evergreen.steps.memory import holding, need, recall, record, retrain_of
+from evergreen.window import Window
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -42,31 +44,45 @@ def train(workspace: Workspace, run_key: str) -> Candidate:
         return found
     retrain = retrain_of(workspace, run_key)
     snapshot = need(workspace, "snapshot", run_key, Snapshot)
-    spec, windows = retrain.model.spec, retrain.windows
     with holding(workspace, run_key, "train") as lease:
         if not need(workspace, "validation", run_key, ValidationReport).passed:
             raise DataUnusable("the data was rejected by its expectations", where=f"run {run_key}")
         key = candidate_key(retrain, snapshot)
-        trained = entry_key("trained", f"{spec.name}/{key}")
-
-        def remember(candidate: Candidate) -> None:
-            workspace.ledger.append("trained", trained, to_json(candidate), lease)
-
-        known = workspace.ledger.find(trained)
-        if known is not None:
-            candidate = from_json(Candidate, known.body)
-            workspace.trainer.finish(candidate)
-        else:
-            time = spec.data.time_column
-            candidate = workspace.trainer.train(
-                key,
-                retrain,
-                snapshot,
-                workspace.snapshots.read(snapshot, windows.train, time),
-                workspace.snapshots.read(snapshot, windows.test, time),
-                remember,
-            )
-            failpoint("train.trained")
+        candidate = train_once(workspace, run_key, retrain, lease, key, retrain.windows.train)
+        failpoint("train.trained")
         record(workspace, "candidate", run_key, candidate, lease)
     log.info("run_id=%s rows=%d metrics=%s", candidate.run_id, candidate.rows_trained, candidate.metrics)
     return candidate
+
+
+def train_once(
+    workspace: Workspace,
+    run_key: str,
+    retrain: Retrain,
+    lease: Lease,
+    key: str,
+    learn: Window,
+    refit_of: Candidate | None = None,
+) -> Candidate:
+    """Return the candidate of `key`, trained on the rows of `learn` unless the ledger knows it."""
+    spec, windows = retrain.model.spec, retrain.windows
+    snapshot = need(workspace, "snapshot", run_key, Snapshot)
+    trained = entry_key("trained", f"{spec.name}/{key}")
+
+    def remember(candidate: Candidate) -> None:
+        workspace.ledger.append("trained", trained, to_json(candidate), lease)
+
+    known = workspace.ledger.find(trained)
+    if known is not None:
+        candidate = from_json(Candidate, known.body)
+        workspace.trainer.finish(candidate)
+        return candidate
+    return workspace.trainer.train(
+        key,
+        retrain,
+        snapshot,
+        workspace.snapshots.read(snapshot, learn, spec.data.time_column),
+        workspace.snapshots.read(snapshot, windows.test, spec.data.time_column),
+        remember,
+        refit_of,
+    )

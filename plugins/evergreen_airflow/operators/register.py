@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evergreen import steps
-from evergreen.results import Comparison
-from evergreen.steps.memory import need
+from evergreen.comparison import Comparison
+from evergreen.results import Refit
+from evergreen.steps.memory import need, recall
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class RegisterOperator(StepOperator):
         """Make or find the version."""
         version = steps.register(workspace, run.key)
         if version is None:
-            reasons = "; ".join(need(workspace, "comparison", run.key, Comparison).reasons)
-            return Outcome(None, f"the champion is kept: {reasons}", skipped=True)
+            refitted = recall(workspace, "refit", run.key, Refit)
+            comparison = need(workspace, "comparison", run.key, Comparison)
+            why = refitted.words if refitted else "; ".join(comparison.reasons)
+            return Outcome(None, f"the champion is kept: {why}", skipped=True)
         return Outcome(version, f"version {version.number} of {version.name}")
