@@ -1,0 +1,97 @@
+"""Which rows may be alike, and how much each counts."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from evergreen.errors import DataUnusable
+from evergreen.evidence.clusters import clusters_of, weights_of
+from evergreen.gate_spec import Gate
+from evergreen.spec import Data
+
+START = datetime(2013, 3, 1, 6, tzinfo=UTC)
+
+
+def data(**changes: object) -> Data:
+    return Data.model_validate(
+        {
+            "source": {"type": "files", "paths": ["x.csv"], "format": "csv"},
+            "time_column": "at",
+            "key": "id",
+            "label": {"column": "late"},
+            "train_window": "2 months",
+            "test_window": "1 month",
+        }
+        | changes
+    )
+
+
+def rule(cluster: object = "day") -> Gate:
+    return Gate.model_validate({"metric": "log_loss", "cluster": cluster})
+
+
+def rows(**columns: object) -> pa.Table:
+    times = [START + timedelta(hours=hours) for hours in (0, 23, 24, 47, 72)]
+    return pa.table({"at": pa.array(times, pa.timestamp("us", "UTC")), **columns})
+
+
+def test_a_day_is_counted_from_the_test_windows_start():
+    codes, name = clusters_of(rule(), data(), rows(), START)
+    assert (list(codes), name) == ([0, 0, 1, 1, 2], "day")
+
+
+def test_times_of_another_unit_give_the_same_days():
+    table = rows()
+    table = table.set_column(0, "at", table.column("at").cast(pa.timestamp("ns", "UTC")))
+    assert list(clusters_of(rule(), data(), table, START)[0]) == [0, 0, 1, 1, 2]
+
+
+def test_rows_may_each_stand_for_themselves():
+    codes, name = clusters_of(rule("row"), data(), rows(), START)
+    assert (list(codes), name) == ([0, 1, 2, 3, 4], "row")
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_rows_of_one_entity_are_one_cluster_and_those_without_share_one(encoded: bool):
+    column = pa.chunked_array([["a", "b", None], ["a", None]])
+    if encoded:
+        column = column.dictionary_encode()
+    codes, name = clusters_of(rule({"column": "who"}), data(), rows(who=column), START)
+    assert name == "who"
+    assert codes[0] == codes[3]
+    assert codes[2] == codes[4]
+    assert len(set(codes)) == 3
+    assert set(codes) == {0, 1, 2}
+
+
+def test_a_missing_cluster_column_says_what_there_is():
+    with pytest.raises(DataUnusable, match=r"gate\.cluster.*who"):
+        clusters_of(rule({"column": "who"}), data(), rows(), START)
+
+
+def test_weights_are_read_as_numbers():
+    assert weights_of(data(), rows()) is None
+    found = weights_of(data(weight="w"), rows(w=[1, 2, 0, 1, 1]))
+    assert found is not None
+    assert list(found) == [1.0, 2.0, 0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1.0, None, 1.0, 1.0, 1.0], "1 of 5 rows"),
+        ([1.0, -1.0, 1.0, 1.0, np.inf], "2 of 5 rows"),
+        ([0.0] * 5, "all weights are 0"),
+        (["much"] * 5, "no numbers"),
+    ],
+)
+def test_weights_that_cannot_weigh_are_refused(values: list[object], said: str):
+    with pytest.raises(DataUnusable, match=said):
+        weights_of(data(weight="w"), rows(w=values))
+
+
+def test_a_missing_weight_column_says_so():
+    with pytest.raises(DataUnusable, match=r"data\.weight"):
+        weights_of(data(weight="w"), rows())
