@@ -1,68 +1,179 @@
-"""Per-row losses: what a model pays for each row. Lower is better, for every metric.
+"""Per-row losses: what a model pays for each row. Lower is better, for every one of them.
 
 A mean of per-row losses can be compared in pairs, row by row, which is what the gate does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from scipy.special import xlogy
+from scipy.special import kl_div
 
 from evergreen.errors import DataUnusable
-from evergreen.spec import CLASSIFICATION_METRICS, Metric
+from evergreen.evidence.judged_rows import JudgedRows
+from evergreen.gate_spec import CostMatrix, Metric, QuantileLoss
 
 # The smallest probability a model is held to, as scikit-learn's log_loss has it for float64.
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
+# How far probabilities may be from adding up to 1: scikit-learn's allowance for float32.
+SIMPLEX_TOLERANCE = float(np.sqrt(np.finfo(np.float32).eps))
 
 
-def row_losses(
-    metric: Metric, labels: np.ndarray, predictions: np.ndarray, classes: Sequence[str]
-) -> np.ndarray:
-    """Return each row's loss, shape `(n_rows,)`.
+def row_losses(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
+    """Return each row's loss, `(n_rows,)`.
 
     Args:
         metric: `log_loss`: -ln p(label), p held to at least float64's epsilon. `brier`: the squared
             distance between the probabilities and the label's one-hot vector, from 0 to 2 (Brier 1950;
             scikit-learn's with `scale_by_half=False`), so that models of different classes compare.
-            `error_rate`: 1 where the most probable class is not the label. `squared_error`,
-            `absolute_error`: of the value.
-        labels: `(n_rows,)`, as text for classification, as numbers for regression.
-        predictions: `(n_rows, n_classes)` probabilities in the order of `classes`, or `(n_rows,)`.
-        classes: The classes the model knows; empty for regression. A label that is none of them has
-            probability 0.
+            `error_rate` and `accuracy`: 1 where the most probable class (of equals the first) is not
+            the label. `cost`: what deciding for the class of least expected cost costs.
+            `squared_error`, `absolute_error`: of the value. `quantile_loss`: the pinball loss,
+            max(q·e, (q-1)·e) of e = label - prediction (Koenker and Bassett 1978). `poisson_loss`: the
+            deviance 2·(y·ln(y/p) - y + p), as scikit-learn's `mean_poisson_deviance`.
+        rows: What is true. A label that is none of the classes has probability 0.
+        predictions: `(n_rows, n_classes)` probabilities in the order of `rows.classes`, or `(n_rows,)`.
 
     Raises:
-        DataUnusable: predictions that are not finite, or of a shape the metric cannot read.
+        DataUnusable: predictions or labels that the metric cannot read, as `checked` says; a wrong
+            decision whose cost is not listed.
+        ValueError: a metric that is no mean of row losses.
 
-    >>> row_losses("brier", np.array(["a", "b"]), np.array([[1.0, 0.0], [0.6, 0.4]]), ["a", "b"])
+    >>> from evergreen.gate_spec import PlainMetric
+    >>> rows = JudgedRows(np.array(["a", "b"]), ("a", "b"), np.arange(2), "row")
+    >>> row_losses(PlainMetric(type="brier"), rows, np.array([[1.0, 0.0], [0.6, 0.4]]))
     array([0.  , 0.72])
     """
-    shape = (len(labels), len(classes)) if metric in CLASSIFICATION_METRICS else (len(labels),)
+    predictions = checked(rows, predictions)
+    match metric.type:
+        case "log_loss":
+            truth = _of_the_truth(rows, predictions)
+            return np.asarray(-np.log(np.clip(truth, SMALLEST_PROBABILITY, 1.0)))
+        case "brier":
+            squares = np.einsum("ij,ij->i", predictions, predictions)
+            return np.asarray(squares - 2 * _of_the_truth(rows, predictions) + 1.0)
+        case "error_rate" | "accuracy":
+            return np.asarray(predictions.argmax(axis=1) != rows.codes, dtype=float)
+        case "quantile_loss" | "absolute_error" | "squared_error" | "poisson_loss":
+            return _of_values(metric, rows.labels.astype(float, copy=False), predictions)
+        case "cost" if isinstance(metric, CostMatrix):
+            return _costs(metric, rows, predictions)
+        case _:
+            raise ValueError(f"{metric.type} is no mean of row losses")
+
+
+def checked(rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
+    """Return the predictions as float64 after a look at them.
+
+    Raises:
+        DataUnusable: another shape than the rows ask for, values that are not finite, or probabilities
+            that are negative or do not add up to 1.
+    """
+    shape = (len(rows), len(rows.classes)) if rows.classes else (len(rows),)
     if predictions.shape != shape:
         raise DataUnusable(
-            f"the predictions do not fit {metric}", got=predictions.shape, allowed=f"shape {shape}"
+            "the predictions do not fit the rows", got=predictions.shape, allowed=f"shape {shape}"
         )
-    if not np.isfinite(predictions).all():
+    predictions = predictions.astype(float, copy=False)
+    # A sum is finite and right only where all of its parts are finite: one pass for a million rows.
+    sums = predictions @ np.ones(len(rows.classes)) if rows.classes else predictions
+    far = ~(np.abs(sums - 1) <= SIMPLEX_TOLERANCE) if rows.classes else ~np.isfinite(sums)
+    if not far.any() and not (rows.classes and (predictions < -SIMPLEX_TOLERANCE).any()):
+        return predictions
+    finite = np.isfinite(predictions)
+    if not finite.all():
         raise DataUnusable(
             "the model predicts values that are not finite",
-            got=f"{int((~np.isfinite(predictions)).sum())} of {predictions.size} predictions",
+            got=f"{int((~finite).sum())} of {predictions.size} predictions",
             fix="look for infinite features in the test window",
         )
-    if metric not in CLASSIFICATION_METRICS:
-        distances = np.abs(labels.astype(float) - predictions)
-        losses = distances**2 if metric == "squared_error" else distances
-        if not np.isfinite(losses).all():
-            raise DataUnusable("labels and predictions give losses that are not finite", got=metric)
-        return np.asarray(losses)
-    truth = labels.astype(str)[:, None] == np.asarray(classes, dtype=str)[None, :]
-    if metric == "log_loss":
-        known = np.clip(predictions, SMALLEST_PROBABILITY, 1.0)
-        unknown = np.where(truth.any(axis=1), 0.0, -np.log(SMALLEST_PROBABILITY))
-        return np.asarray(-xlogy(truth, known).sum(axis=1) + unknown)
-    if metric == "brier":
-        missed = 1.0 - truth.any(axis=1)
-        return np.asarray(((predictions - truth) ** 2).sum(axis=1) + missed)
-    best = predictions.argmax(axis=1)
-    return np.asarray(1.0 - truth[np.arange(len(labels)), best])
+    off = far | (predictions < -SIMPLEX_TOLERANCE).any(axis=1)
+    row = int(np.flatnonzero(off)[0])
+    raise DataUnusable(
+        "the model's probabilities are negative or do not add up to 1",
+        got=f"{int(off.sum())} of {len(rows)} rows, the first: {predictions[row].tolist()}",
+        allowed="probabilities of at least 0 that add up to 1 in every row",
+        fix="return what predict_proba gives: for each row one probability per class",
+    )
+
+
+def _of_the_truth(rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
+    known = predictions[np.arange(len(rows)), rows.codes]
+    return np.where(rows.codes >= 0, known, 0.0)
+
+
+def _of_values(metric: Metric, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    if not np.isfinite(labels).all():
+        raise DataUnusable(
+            "labels that are not finite", got=f"{int((~np.isfinite(labels)).sum())} of {len(labels)}"
+        )
+    if metric.type == "poisson_loss":
+        _check_counts(labels, predictions)
+        return np.asarray(2 * kl_div(labels, predictions))
+    errors = labels - predictions
+    if isinstance(metric, QuantileLoss):
+        return np.asarray(np.maximum(metric.quantile * errors, (metric.quantile - 1) * errors))
+    with np.errstate(over="ignore"):
+        losses = np.asarray(errors**2 if metric.type == "squared_error" else np.abs(errors))
+    if not np.isfinite(losses).all():
+        raise DataUnusable("labels and predictions give losses that are not finite", got=metric.type)
+    return losses
+
+
+def _check_counts(labels: np.ndarray, predictions: np.ndarray) -> None:
+    if (labels < 0).any():
+        raise DataUnusable(
+            "poisson_loss judges counts, and there are negative labels",
+            got=f"{int((labels < 0).sum())} of {len(labels)}, the smallest {labels.min():g}",
+            allowed="labels of at least 0",
+            fix="choose squared_error or absolute_error",
+        )
+    if (predictions <= 0).any():
+        raise DataUnusable(
+            "poisson_loss judges predicted means, and there are some of 0 or less",
+            got=f"{int((predictions <= 0).sum())} of {len(predictions)}, "
+            f"the smallest {predictions.min():g}",
+            allowed="predictions above 0",
+            fix='train with a Poisson loss (loss="poisson"), or choose squared_error',
+        )
+
+
+def _costs(metric: CostMatrix, rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
+    listed = {(each.truth, each.decided): each.cost for each in metric.costs}
+    known = _cost_rows(listed, rows.classes, rows.classes)
+    decided = (predictions @ known).argmin(axis=1)
+    costs = np.asarray(known[rows.codes, decided])
+    strange = rows.codes < 0
+    if strange.any():
+        truths, which = np.unique(rows.labels[strange].astype(str), return_inverse=True)
+        table = _cost_rows(listed, tuple(map(str, truths)), rows.classes)
+        costs[strange] = table[which, decided[strange]]
+    return costs
+
+
+def _cost_rows(
+    listed: dict[tuple[str, str], float], truths: tuple[str, ...], classes: tuple[str, ...]
+) -> np.ndarray:
+    """Return the costs `(truths, classes)`: of truth i, where it is decided for class j."""
+    pairs = [(truth, decided) for truth in truths for decided in classes]
+    missing = [pair for pair in pairs if pair not in listed and pair[0] != pair[1]]
+    if missing:
+        truth, decided = missing[0]
+        raise DataUnusable(
+            f"no cost is listed for deciding {decided!r} where the truth is {truth!r}"
+            + (f", nor for {len(missing) - 1} other wrong decisions" if len(missing) > 1 else ""),
+            where="gate.metric.costs",
+            fix=f'list it: {{truth: "{truth}", decided: "{decided}", cost: …}}',
+        )
+    return np.array([listed.get(pair, 0.0) for pair in pairs]).reshape(len(truths), len(classes))
+
+
+def largest_difference(metric: Metric) -> float | None:
+    """Return how far two models may differ on one row, None for a metric that is none of decisions."""
+    if metric.type in ("error_rate", "accuracy"):
+        return 1.0
+    if not isinstance(metric, CostMatrix):
+        return None
+    truths: dict[str, list[float]] = {}
+    for each in metric.costs:
+        truths.setdefault(each.truth, [0.0]).append(each.cost)
+    return max(max(costs) - min(costs) for costs in truths.values())
