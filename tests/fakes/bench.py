@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from evergreen.adapters.parquet_store import ParquetStore
 from evergreen.canonical import digest_of
 from evergreen.comparison import Serving
 from evergreen.errors import (
+    ArtefactDamaged,
     DataUnusable,
     EvergreenError,
 )
@@ -116,20 +117,37 @@ FIT = Serving(
 
 
 class CertainScorer:
-    """Gives each row's own label the candidate's certainty, give or take a little by row."""
+    """Gives each row's own label the candidate's certainty, give or take a little by row.
+
+    `worse_where` takes some of it away from rows of one value of a column; `answer`, where set, is what
+    every model says; `damaged` names candidates whose files are gone, `faults` those unfit to serve.
+    """
 
     def __init__(self) -> None:
         self.certainty: dict[str, float] = {}
         self.faults: dict[str, tuple[str, ...]] = {}
+        self.damaged: set[str] = set()
+        self.worse_where: dict[str, tuple[str, str, float]] = {}
+        self.answer: Callable[[int], np.ndarray] | None = None
 
     def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
+        if candidate.key in self.damaged:
+            raise ArtefactDamaged("a file is missing", where=candidate.model.uri)
+        if self.answer is not None:
+            return self.answer(rows.num_rows)
         labels = np.array(rows.column("late").to_pylist())
         # Without the noise two models of one certainty would lose alike on every row.
         noise = np.random.default_rng(int(candidate.key[:8], 16)).uniform(-0.01, 0.01, len(labels))
         if candidate.key not in self.certainty:
             raise DataUnusable("the rows lack columns that the model was trained on", got="lost: x")
-        certain = (self.certainty[candidate.key] + noise)[:, None]
-        return np.where(labels[:, None] == np.array([0, 1])[None, :], certain, 1 - certain)
+        certain = self.certainty[candidate.key] + noise
+        if candidate.key in self.worse_where:
+            column, value, less = self.worse_where[candidate.key]
+            certain -= less * np.array([v == value for v in rows.column(column).to_pylist()])
+        classes = np.array([int(name) for name in candidate.classes])
+        others = (1 - certain) / (len(classes) - 1)
+        answer = np.where(labels[:, None] == classes[None, :], certain[:, None], others[:, None])
+        return answer / answer.sum(axis=1, keepdims=True)
 
     def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:
         return replace(FIT, faults=self.faults.get(candidate.key, ()))

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evergreen.comparison import Comparison
 from evergreen.failpoints import EXIT_CODE
 from evergreen.ledger import open_ledger
-from evergreen.results import Comparison, Release, Snapshot, from_json
+from evergreen.results import Refit, Release, Snapshot, from_json
 from evergreen.steps import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -44,8 +45,8 @@ data:
   test_window: 1 month
   min_rows: 100
 expectations: suite.yaml
-train: {estimator: sklearn.linear_model.LogisticRegression}
-gate: {metric: log_loss, margin: 0.01}
+train: {estimator: sklearn.linear_model.LogisticRegression, refit: true}
+gate: {metric: log_loss, margin: 0.01, slices: [c], leaks: {allow: [x]}}
 """
 SUITE = """\
 expectations:
@@ -62,7 +63,10 @@ FIRST_REACHED_BY = {"ledger.before_migrated": "resolve_window", "tracking.migrat
 
 
 def failpoints() -> dict[str, list[str]]:
-    """The failpoints of the code by the task that reaches them; the ledger's are reached by all."""
+    """The failpoints of the code by the task that reaches them; the ledger's are reached by all.
+
+    A refit is a second training: it reaches those of the trainer, too.
+    """
     found: set[str] = set()
     for path in (ROOT / "include" / "evergreen").rglob("*.py"):
         found |= set(re.findall(r'failpoint\("([a-z_.]+)"\)', path.read_text(encoding="utf-8")))
@@ -74,6 +78,9 @@ def failpoints() -> dict[str, list[str]]:
         elif area == "ledger":
             for points in by_task.values():
                 points.append(name)
+        elif area == "train" and name != "train.trained":
+            by_task["train"].append(name)
+            by_task["refit"].append(name)
         else:
             by_task[area].append(name)
     return by_task
@@ -187,7 +194,9 @@ def state_of(home: Path) -> dict:
     versions = client.search_model_versions(f"name = '{NAME}'")
     pointer = json.loads((home / "releases" / f"{NAME}.json").read_text(encoding="utf-8"))
     snapshots = home / "store" / "snapshots" / NAME
-    assert release.candidate.run_id == finished[0].info.run_id
+    refit = from_json(Refit, bodies["refit"])
+    assert release.candidate == refit.candidate
+    assert release.candidate.run_id in {run.info.run_id for run in finished}
     assert pointer["model"]["digest"] == release.version.model.digest
     return {
         "chain": audit.ok,
@@ -195,7 +204,12 @@ def state_of(home: Path) -> dict:
         "snapshot": from_json(Snapshot, bodies["snapshot"]).digest,
         "snapshots": sorted(path.name for path in snapshots.glob("[0-9a-f]*")),
         "candidate": release.candidate.key,
-        "losses": [comparison.challenger_loss, comparison.baseline_loss, comparison.promote],
+        "tested": refit.tested,
+        "losses": [
+            comparison.promote,
+            comparison.evidence.over_baseline.value,
+            comparison.evidence.over_baseline.other,
+        ],
         "mlflow runs": len(finished),
         "versions": [version.version for version in versions],
         "aliases": dict(client.get_registered_model(NAME).aliases),
@@ -207,7 +221,7 @@ def state_of(home: Path) -> dict:
 def test_the_undisturbed_run_promotes_its_challenger(undisturbed: dict):
     assert undisturbed["outcome"] == "promoted"
     assert undisturbed["chain"]
-    assert undisturbed["mlflow runs"] == 1
+    assert undisturbed["mlflow runs"] == 2  # the one that was tested and the refitted one
     assert len(undisturbed["snapshots"]) == 1
     assert undisturbed["serving"] == 1
     assert undisturbed["aliases"] == {"champion": 1}
