@@ -51,6 +51,9 @@ def spec_of(
     min_rows: int = 20,
     exclude: tuple[str, ...] = (),
     seed: int = 0,
+    train_window: str = "3 months",
+    test_window: str = "1 month",
+    weight: str | None = None,
 ) -> ModelSpec:
     return ModelSpec.model_validate(
         {
@@ -64,8 +67,9 @@ def spec_of(
                 "time_column": "time",
                 "key": "id",
                 "label": {"column": label},
-                "train_window": "3 months",
-                "test_window": "1 month",
+                "train_window": train_window,
+                "test_window": test_window,
+                "weight": weight,
                 "min_rows": min_rows,
                 "exclude": list(exclude),
             },

@@ -6,14 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from evergreen.comparison import Serving
 from evergreen.errors import DataUnusable
 from evergreen.ports import Scorer
-from evergreen.results import Candidate
+from evergreen.results import Candidate, from_json, to_json
 from tests.training_runs import rows_of
 
 
 class ScorerContract:
-    """Inherit, and give fixtures `scorer`, `classifier` and `regressor` (candidates it can run)."""
+    """Inherit, and give fixtures `scorer`, `classifier` and `regressor` (candidates it can run).
+
+    Both were trained with the test rows `rows_of(80, 1)`, so that these reproduce their references.
+    """
 
     def test_a_classifier_gives_probabilities_the_same_each_time(
         self, scorer: Scorer, classifier: Candidate
@@ -46,3 +50,31 @@ class ScorerContract:
     ) -> None:
         with pytest.raises(DataUnusable, match="carrier"):
             scorer.predict(classifier, rows_of(30, 5).drop_columns(["carrier"]))
+
+    @pytest.mark.parametrize("kind", ["classifier", "regressor"])
+    def test_a_model_that_is_fit_to_serve_is_measured_and_has_no_fault(
+        self, scorer: Scorer, kind: str, request: pytest.FixtureRequest
+    ) -> None:
+        candidate: Candidate = request.getfixturevalue(kind)
+        rows = rows_of(80, 1, label="late" if kind == "classifier" else "minutes")
+        serving = scorer.probe(candidate, rows)
+        assert serving.faults == ()
+        assert (serving.reproduced_rows, serving.largest_deviation, serving.batch_rows) == (80, 0.0, 80)
+        assert serving.size_bytes == sum(artefact.size for artefact in candidate.model.artefacts)
+        assert 0 < serving.median_ms <= serving.p99_ms
+        assert serving.single_rows >= 30
+        assert min(serving.load_ms, serving.rows_per_second, serving.memory_bytes) > 0
+        assert from_json(Serving, to_json(serving)) == serving
+
+    def test_fewer_rows_than_reference_predictions_are_a_fault_of_what_cannot_be_compared(
+        self, scorer: Scorer, classifier: Candidate
+    ) -> None:
+        serving = scorer.probe(classifier, rows_of(80, 1).slice(0, 79))
+        assert len(serving.faults) == 1
+        assert serving.reproduced_rows == 0
+
+    def test_a_probe_on_rows_that_lack_a_feature_is_refused_by_its_name(
+        self, scorer: Scorer, classifier: Candidate
+    ) -> None:
+        with pytest.raises(DataUnusable, match="carrier"):
+            scorer.probe(classifier, rows_of(80, 1).drop_columns(["carrier"]))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.errors import DataUnusable, EvergreenError
+from evergreen.gate_spec import Gate
+from evergreen.ports import REFERENCE_ROWS
 from evergreen.results import Artefact, Candidate, ColumnType, ModelArtefact, Retrain, Snapshot
 
 
 class FakeTrainer:
-    """`finished` lists the candidates whose run was closed.
+    """`finished` lists the candidates whose run was closed, `attached` holds files by run.
 
     `trainings` counts per key how often a training was really done. `failure`, where set, is raised
     by the next training and then forgotten.
@@ -24,6 +26,7 @@ class FakeTrainer:
         self.trainings: dict[str, int] = {}
         self.failure: EvergreenError | None = None
         self.finished: list[Candidate] = []
+        self.attached: dict[str, dict[str, bytes]] = {}
 
     def train(
         self,
@@ -33,6 +36,7 @@ class FakeTrainer:
         train: pa.Table,
         test: pa.Table,
         remember: Callable[[Candidate], None],
+        refit_of: Candidate | None = None,
     ) -> Candidate:
         if self.failure is not None:
             failure, self.failure = self.failure, None
@@ -41,23 +45,36 @@ class FakeTrainer:
         for window, rows in (("train", train), ("test", test)):
             if rows.num_rows < spec.data.min_rows:
                 raise DataUnusable(f"too few rows in the {window} window", got=rows.num_rows)
-        labels = train.column(spec.data.label.column).drop_null()
+        label, windows = spec.data.label.column, retrain.windows
+        labels = train.column(label).drop_null()
         self.trainings[key] = self.trainings.get(key, 0) + 1
+        trained_on = windows.train if refit_of is None else windows.whole
+        period = max(trained_on.start, trained_on.end - (windows.test.end - windows.test.start))
+        time = pc.field(spec.data.time_column)
+        last = train.filter((time >= period) & (time < trained_on.end)).column(label).drop_null()
+        classes = _classes(labels) if spec.gate.task == "classification" else ()
         candidate = Candidate(
             key=key,
             run_id=_digest(f"run {key}")[:32],
             task=spec.gate.task,
             model=_model(key),
             features=_features(retrain, train),
-            classes=_classes(labels) if spec.gate.task == "classification" else (),
-            baseline=_baseline(labels, spec.gate.metric),
+            classes=classes,
+            baseline=_constant(labels, spec.gate, classes),
             rows_trained=train.num_rows,
-            rows_tested=test.num_rows,
-            metrics={spec.gate.metric: 0.5},
+            rows_tested=0 if refit_of else test.num_rows,
+            metrics={} if refit_of else {spec.gate.metric_name: 0.5},
+            last_period=_constant(last, spec.gate, classes) if len(last) else (),
+            trained_on=trained_on,
+            reference_rows=min(REFERENCE_ROWS, len(test.column(label).drop_null())),
+            refit_of=refit_of.key if refit_of else None,
         )
         remember(candidate)
         self.finish(candidate)
         return candidate
+
+    def attach(self, candidate: Candidate, files: Mapping[str, bytes]) -> None:
+        self.attached.setdefault(candidate.run_id, {}).update(files)
 
     def finish(self, candidate: Candidate) -> None:
         if candidate not in self.finished:
@@ -71,7 +88,7 @@ def _model(key: str) -> ModelArtefact:
 
 def _features(retrain: Retrain, rows: pa.Table) -> tuple[ColumnType, ...]:
     data = retrain.model.spec.data
-    no_features = {data.key, data.time_column, data.label.column, *data.exclude}
+    no_features = {data.key, data.time_column, data.label.column, data.weight, *data.exclude}
     return tuple(ColumnType(f.name, str(f.type)) for f in rows.schema if f.name not in no_features)
 
 
@@ -82,13 +99,13 @@ def _classes(labels: pa.ChunkedArray) -> tuple[str, ...]:
     return classes
 
 
-def _baseline(labels: pa.ChunkedArray, metric: str) -> tuple[float, ...]:
-    if metric == "absolute_error":
+def _constant(labels: pa.ChunkedArray, gate: Gate, classes: tuple[str, ...]) -> tuple[float, ...]:
+    if gate.metric.type == "absolute_error":
         return (float(np.median(labels.to_numpy())),)
-    if metric == "squared_error":
+    if gate.task == "regression":
         return (float(pc.mean(labels).as_py()),)
     text = [str(label) for label in labels.to_pylist()]
-    return tuple(text.count(name) / len(text) for name in _classes(labels))
+    return tuple(text.count(name) / len(text) for name in classes)
 
 
 def _digest(text: str) -> str:

@@ -32,7 +32,7 @@ from evergreen.training.fit import fit
 from tests.contracts.trainer import train
 from tests.integration.mlflow_process import train_register_release
 from tests.integration.mlflow_store import MlflowStore
-from tests.training_runs import regression_spec, rows_of, spec_of
+from tests.training_runs import regression_spec, retrain_of, rows_of, spec_of
 
 FAILPOINTS = [
     "train.run_created",
@@ -119,8 +119,9 @@ def test_the_scorer_answers_what_the_trained_model_answered(
     spec = spec_of("same_answer", estimator="sklearn.ensemble.HistGradientBoostingClassifier")
     candidate = train(trainer, "k", spec)
     scored = ChildScorer(mlflow_store.tracking_uri, ()).predict(candidate, rows_of(80, 1))
-    here = fit(spec, rows_of(200, 0), rows_of(80, 1)).test_predictions
-    np.testing.assert_allclose(scored, here, atol=1e-12)
+    here = fit(spec, rows_of(200, 0), rows_of(80, 1), retrain_of(spec).windows).tested
+    assert here is not None
+    np.testing.assert_allclose(scored, here.predictions, atol=1e-12)
 
 
 def test_a_model_file_swapped_after_training_is_refused(

@@ -12,9 +12,10 @@ import pytest
 
 from evergreen.errors import DataUnusable, TrainingFailed
 from evergreen.results import ColumnType
-from evergreen.training.fit import Fitted, fit, predict
+from evergreen.serving.predictions import predict
+from evergreen.training.fit import Fitted, Measured, fit
 from evergreen.training.frame import feature_frame, kind_of
-from tests.training_runs import regression_spec, rows_of, spec_of
+from tests.training_runs import regression_spec, retrain_of, rows_of, spec_of
 
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"
 FEW_TREES = {"max_iter": 5}
@@ -27,7 +28,18 @@ def with_column(rows: pa.Table, name: str, values: Any) -> pa.Table:
 
 
 def fit_rows(rows: pa.Table, test: pa.Table | None = None, **changes: Any) -> Fitted:
-    return fit(spec_of(**changes), rows, rows if test is None else test)
+    spec = spec_of(**changes)
+    return fit(spec, rows, rows if test is None else test, retrain_of(spec).windows)
+
+
+def fit_minutes(rows: pa.Table, test: pa.Table) -> Fitted:
+    spec = regression_spec()
+    return fit(spec, rows, test, retrain_of(spec).windows)
+
+
+def measured(fitted: Fitted) -> Measured:
+    assert fitted.tested is not None
+    return fitted.tested
 
 
 def features_of(table: pa.Table) -> tuple[ColumnType, ...]:
@@ -157,13 +169,13 @@ def test_ten_thousand_categories_missing_values_and_unknown_ones_work(
 @pytest.mark.parametrize("estimator", [BOOSTING, "sklearn.ensemble.RandomForestClassifier"])
 def test_the_same_input_gives_the_same_predictions(estimator: str) -> None:
     first, second = (fit_rows(rows_of(300, 0), estimator=estimator) for _ in range(2))
-    np.testing.assert_array_equal(first.test_predictions, second.test_predictions)
+    np.testing.assert_array_equal(measured(first).predictions, measured(second).predictions)
 
 
 def test_a_model_learns_what_is_there_to_learn() -> None:
     fitted = fit_rows(rows_of(2000, 0), rows_of(500, 1), estimator=BOOSTING)
-    assert fitted.metrics["log_loss"] < fitted.metrics["baseline_log_loss"] - 0.1
-    assert fitted.metrics["roc_auc"] > 0.8
+    assert measured(fitted).metrics["log_loss"] < measured(fitted).metrics["baseline_log_loss"] - 0.1
+    assert measured(fitted).metrics["roc_auc"] > 0.8
 
 
 def test_a_constraint_may_name_a_column() -> None:
@@ -189,7 +201,7 @@ def test_a_constraint_may_name_a_column() -> None:
 def test_labels_of_each_kind_become_sorted_classes(labels: pa.Array, classes: tuple[str, ...]) -> None:
     fitted = fit_rows(with_column(rows_of(60, 0), "late", labels))
     assert fitted.classes == classes
-    assert fitted.test_predictions.shape == (60, len(classes))
+    assert measured(fitted).predictions.shape == (60, len(classes))
     assert sum(fitted.baseline) == pytest.approx(1)
 
 
@@ -217,7 +229,7 @@ def test_an_identifier_as_label_is_refused() -> None:
 def test_rows_without_a_label_are_left_out_and_counted() -> None:
     labels = [None, None, *[True, False] * 29]
     fitted = fit_rows(with_column(rows_of(60, 0), "late", labels))
-    assert (fitted.rows_trained, fitted.rows_tested) == (58, 58)
+    assert (fitted.rows_trained, len(measured(fitted).labels)) == (58, 58)
     assert "2 rows without a label left out of the train window" in fitted.warnings
 
 
@@ -231,15 +243,15 @@ def test_a_test_label_never_seen_in_training_is_warned_of_and_counts_as_wrong() 
     train = with_column(rows_of(60, 0), "late", ["a", "b"] * 30)
     test = with_column(rows_of(60, 0), "late", ["c"] * 60)
     fitted = fit_rows(train, test)
-    assert fitted.metrics["error_rate"] == 1
-    assert "roc_auc" not in fitted.metrics
+    assert measured(fitted).metrics["error_rate"] == 1
+    assert "roc_auc" not in measured(fitted).metrics
     assert "test labels that no training row has: c" in fitted.warnings
 
 
 def test_a_regression_measures_both_losses_and_r2() -> None:
-    fitted = fit(regression_spec(), rows_of(500, 0, label="minutes"), rows_of(200, 1, label="minutes"))
-    assert fitted.metrics["r2"] > 0.8
-    assert fitted.metrics["squared_error"] < fitted.metrics["baseline_squared_error"]
+    fitted = fit_minutes(rows_of(500, 0, label="minutes"), rows_of(200, 1, label="minutes"))
+    assert measured(fitted).metrics["r2"] > 0.8
+    assert measured(fitted).metrics["squared_error"] < measured(fitted).metrics["baseline_squared_error"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +265,7 @@ def test_a_regression_measures_both_losses_and_r2() -> None:
 def test_a_regression_label_that_is_no_number_is_refused(minutes: list[Any], message: str) -> None:
     rows = with_column(rows_of(60, 0, label="minutes"), "minutes", minutes)
     with pytest.raises(DataUnusable, match=message):
-        fit(regression_spec(), rows, rows)
+        fit_minutes(rows, rows)
 
 
 def test_a_value_scikit_learn_refuses_names_what_is_allowed() -> None:

@@ -1,4 +1,4 @@
-"""Scores rows in a child process that holds no credentials; only verified files reach it."""
+"""Runs models in a child process that holds no credentials; only verified files reach it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evergreen.comparison import Serving
 from evergreen.errors import (
     DataUnusable,
     EvergreenError,
@@ -18,8 +20,9 @@ from evergreen.errors import (
     ScoringInterrupted,
     bounded,
 )
+from evergreen.ports import PROBED_ROWS
 from evergreen.redaction import redact
-from evergreen.results import Candidate
+from evergreen.results import Candidate, from_json
 from evergreen.serving import child
 from evergreen.serving.model_files import fetch, private_folder
 
@@ -36,6 +39,12 @@ _PASSED_ON = (
     "LD_LIBRARY_PATH",
     "PYTHONDONTWRITEBYTECODE",
 )
+_ONE_THREAD = {
+    "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
 _LAST_LINES = 5
 
 
@@ -64,19 +73,41 @@ class ChildScorer:
             ArtefactDamaged: the files are not those of the digest.
             ModelRefused: a flavour or type that is not allowed, or a child that died of the model.
             DataUnusable: the rows lack a feature, or the predictions are not finite.
-            ScoringInterrupted: the child was killed or took too long.
+            ScoringInterrupted: the child was killed, took too long or ran out of memory.
             StoreUnavailable: the artifact store did not answer.
         """
-        from evergreen.training.fit import check_predictions
+        from evergreen.serving.predictions import check_predictions
 
         _check_columns(candidate, rows)
         with private_folder() as folder:
             fetch(candidate.model, self._tracking_uri, folder / child.MODEL_FOLDER)
-            _write_request(folder, candidate, rows, self._trusted_types)
+            _write_request(folder, candidate, rows, self._trusted_types, probe=False)
             _run_child(folder, candidate, self._timeout_seconds)
             predictions = _read_predictions(folder)
         check_predictions(predictions, rows.num_rows, candidate.classes)
         return predictions
+
+    def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:
+        """Load the candidate in a clean process, on one thread, and say whether it is fit to serve.
+
+        Rows past the first `PROBED_ROWS` are left out. Of up to three rounds of single-row predictions
+        the one with the lowest 99th percentile counts, and of up to three batches the fastest: other
+        work on this machine only ever makes them slower. Takes a few seconds.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            ModelRefused: a flavour or type that is not allowed, or a child that died of the model.
+            DataUnusable: the rows lack a feature.
+            ScoringInterrupted: the child was killed, took too long or ran out of memory.
+            StoreUnavailable: the artifact store did not answer.
+        """
+        rows = rows.slice(0, PROBED_ROWS)
+        _check_columns(candidate, rows)
+        with private_folder() as folder:
+            fetch(candidate.model, self._tracking_uri, folder / child.MODEL_FOLDER)
+            _write_request(folder, candidate, rows, self._trusted_types, probe=True)
+            _run_child(folder, candidate, self._timeout_seconds, _ONE_THREAD)
+            return _read_serving(folder, candidate)
 
 
 def _check_columns(candidate: Candidate, rows: pa.Table) -> None:
@@ -86,7 +117,7 @@ def _check_columns(candidate: Candidate, rows: pa.Table) -> None:
 
 
 def _write_request(
-    folder: Path, candidate: Candidate, rows: pa.Table, trusted_types: tuple[str, ...]
+    folder: Path, candidate: Candidate, rows: pa.Table, trusted_types: tuple[str, ...], *, probe: bool
 ) -> None:
     import pyarrow as pa
 
@@ -94,6 +125,8 @@ def _write_request(
     with pa.ipc.new_file(folder / child.ROWS_FILE, features.schema) as sink:
         sink.write_table(features)
     request = {
+        "probe": probe,
+        "reference_rows": candidate.reference_rows,
         "features": [[feature.name, feature.type] for feature in candidate.features],
         "classes": list(candidate.classes),
         "trusted_types": list(trusted_types),
@@ -101,12 +134,17 @@ def _write_request(
     (folder / child.REQUEST_FILE).write_text(json.dumps(request))
 
 
-def _run_child(folder: Path, candidate: Candidate, timeout_seconds: float) -> None:
+def _run_child(
+    folder: Path,
+    candidate: Candidate,
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     command = [sys.executable, "-P", "-m", "evergreen.serving.child", str(folder)]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
             command,
-            env=_environment(folder),
+            env={**_environment(folder), **(environment or {})},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -167,3 +205,14 @@ def _read_predictions(folder: Path) -> np.ndarray:
     if predictions.dtype != np.float64:
         raise DataUnusable("the predictions are no numbers", got=str(predictions.dtype))
     return predictions
+
+
+def _read_serving(folder: Path, candidate: Candidate) -> Serving:
+    try:
+        serving = from_json(Serving, json.loads((folder / child.SERVING_FILE).read_text()))
+    except (OSError, ValueError) as exc:
+        raise ModelRefused(
+            f"the scoring process left no readable measurements: {bounded(str(exc))}",
+            where=f"candidate {candidate.key}",
+        ) from exc
+    return replace(serving, faults=tuple(bounded(redact(fault)) for fault in serving.faults))

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import ArtefactDamaged, BadConfiguration
 from evergreen.failpoints import failpoint
-from evergreen.results import Candidate, Retrain, Snapshot, to_json
+from evergreen.paths import contained
+from evergreen.results import Candidate, ModelArtefact, Retrain, Snapshot, to_json
 from evergreen.serving.model_files import MODEL_FILE, private_folder
 from evergreen.serving.tracking import answering, open_client
 from evergreen.training import run_log
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANDIDATE_FILE = "candidate.json"
+EVIDENCE_FOLDER = "evidence"
 ABANDONED_TAG = "evergreen.abandoned_key"
 
 
@@ -57,8 +59,11 @@ class MlflowTrainer:
         train: pa.Table,
         test: pa.Table,
         remember: Callable[[Candidate], None],
+        refit_of: Candidate | None = None,
     ) -> Candidate:
         """Train on `train`, measure on `test`, log the run and return the candidate.
+
+        A refit learns from the test rows, too, so its run has neither metrics nor pictures of them.
 
         Raises:
             DataUnusable: one class, no usable feature, or too few rows.
@@ -73,17 +78,35 @@ class MlflowTrainer:
             experiment_id = _experiment(client, retrain.model.spec.name, self._artifact_uri)
             _abandon(client, experiment_id, key)
         started = run_log.now_ms()
-        fitted = fit(retrain.model.spec, train, test)
+        fitted = fit(retrain.model.spec, train, test, retrain.windows, refit=refit_of is not None)
         with private_folder() as folder:
             needed = run_log.needed_types(fitted.model, folder / MODEL_FILE, self._trusted_types)
             with answering(self._tracking_uri), redirect_stdout(sys.stderr):
                 run = client.create_run(
                     experiment_id,
                     start_time=started,
-                    tags=run_log.tags(key, retrain, snapshot),
-                    run_name=f"{retrain.windows.as_of:%Y-%m-%d}",
+                    tags=run_log.tags(key, retrain, snapshot, refit_of),
+                    run_name=f"{retrain.windows.as_of:%Y-%m-%d}" + (" refit" if refit_of else ""),
                 )
-                return _log(client, run, key, snapshot, retrain, fitted, needed, folder, remember)
+                return _log(
+                    client, run, key, snapshot, retrain, fitted, needed, folder, remember, refit_of
+                )
+
+    def attach(self, candidate: Candidate, files: Mapping[str, bytes]) -> None:
+        """Keep files (by name) under evidence/ of the candidate's run, over those of the same name.
+
+        Raises:
+            ArtefactDamaged: the run was deleted.
+            StoreUnavailable: the tracking server did not answer.
+        """
+        client = open_client(self._tracking_uri)
+        with private_folder() as folder, answering(self._tracking_uri), redirect_stdout(sys.stderr):
+            _remembered_run(client, candidate)
+            for name, content in files.items():
+                file = contained(folder, name)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+            client.log_artifacts(candidate.run_id, str(folder), EVIDENCE_FOLDER)
 
     def finish(self, candidate: Candidate) -> None:
         """Close the run of a remembered candidate, where a killed try left it open. Safe to repeat.
@@ -164,29 +187,19 @@ def _log(
     needed: list[str],
     folder: Path,
     remember: Callable[[Candidate], None],
+    refit_of: Candidate | None,
 ) -> Candidate:
     run_id = run.info.run_id
     failpoint("train.run_created")
     try:
         run_log.log_params(client, run_id, retrain)
         run_log.log_dataset(client, run_id, retrain, snapshot)
-        run_log.log_plots(client, run_id, fitted, folder / "plots")
+        if fitted.tested is not None:
+            run_log.log_plots(client, run_id, fitted.tested, fitted.classes, folder / "plots")
         artefact, model_id = run_log.log_model(client, run, fitted, needed, folder / "model")
         failpoint("train.model_logged")
-        run_log.log_metrics(client, run_id, model_id, fitted.metrics)
-        candidate = Candidate(
-            key=key,
-            run_id=run_id,
-            task=fitted.task,
-            model=artefact,
-            features=fitted.features,
-            classes=fitted.classes,
-            baseline=fitted.baseline,
-            rows_trained=fitted.rows_trained,
-            rows_tested=fitted.rows_tested,
-            metrics=fitted.metrics,
-            warnings=fitted.warnings,
-        )
+        candidate = _candidate(key, run_id, artefact, fitted, refit_of)
+        run_log.log_metrics(client, run_id, model_id, candidate.metrics)
         _log_candidate(client, run_id, candidate, folder / CANDIDATE_FILE)
         failpoint("train.candidate_logged")
         remember(candidate)
@@ -199,6 +212,28 @@ def _log(
     for warning in fitted.warnings:
         log.info("warning: %s", warning)  # the run's report says them to people
     return candidate
+
+
+def _candidate(
+    key: str, run_id: str, model: ModelArtefact, fitted: Fitted, refit_of: Candidate | None
+) -> Candidate:
+    return Candidate(
+        key=key,
+        run_id=run_id,
+        task=fitted.task,
+        model=model,
+        features=fitted.features,
+        classes=fitted.classes,
+        baseline=fitted.baseline,
+        rows_trained=fitted.rows_trained,
+        rows_tested=len(fitted.tested.labels) if fitted.tested else 0,
+        metrics=fitted.tested.metrics if fitted.tested else {},
+        warnings=fitted.warnings,
+        last_period=fitted.last_period,
+        trained_on=fitted.trained_on,
+        reference_rows=len(fitted.reference),
+        refit_of=refit_of.key if refit_of else None,
+    )
 
 
 def _finish(client: MlflowClient, run_id: str, model_id: str | None) -> None:

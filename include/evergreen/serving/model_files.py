@@ -25,6 +25,8 @@ from evergreen.serving.tracking import answering, import_mlflow
 
 MODEL_FILE = "model.skops"
 DESCRIPTION_FILE = "MLmodel"
+REFERENCE_FILE = "reference.npy"
+"""What the training process predicted for the first test rows: float64, never a pickle."""
 
 _TREES = "arrays of a fitted tree; compiled, calls nothing"
 _DISTANCES = "compiled distance function without state of its own"

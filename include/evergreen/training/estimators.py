@@ -13,8 +13,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from evergreen.errors import TrainingFailed, bounded
+from evergreen.gate_spec import Task
 from evergreen.names import did_you_mean
-from evergreen.spec import Task, Train
+from evergreen.spec import Train
 from evergreen.static_code import ESTIMATORS_GROUP, PIPELINES_GROUP
 
 # Set from the columns' types and their new order; a value from the file would name other columns.

@@ -9,13 +9,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import DataUnusable, EvergreenError, TrainingFailed, bounded
+from evergreen.gate_spec import Task
+from evergreen.ports import REFERENCE_ROWS
 from evergreen.results import ColumnType
-from evergreen.spec import Data, ModelSpec, Task
+from evergreen.serving.one_thread import one_thread
+from evergreen.serving.predictions import predict
+from evergreen.spec import Data, ModelSpec
 from evergreen.training.estimators import make_estimator
 from evergreen.training.frame import feature_frame, usable_features
-from evergreen.training.labels import LARGEST_UNLABELLED_SHARE, classes_of, labelled, labels_of
+from evergreen.training.labels import (
+    LARGEST_UNLABELLED_SHARE,
+    classes_of,
+    in_window,
+    labelled,
+    labels_of,
+)
 from evergreen.training.metrics import measure, trivial_predictor
 from evergreen.training.preprocessing import around, text_beyond
+from evergreen.window import Window, Windows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,15 +35,26 @@ if TYPE_CHECKING:
 
 EXAMPLE_ROWS = 5
 MOST_WARNINGS = 50
-SIMPLEX_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a model answered on the test window, row by row, and what that is worth."""
+
+    labels: np.ndarray
+    predictions: np.ndarray
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A fitted model with its answers on the test window.
 
-    `example` holds the first test rows as the model sees them; `test_labels` and `test_predictions`
-    belong together row by row. `requirement` pins a distribution besides scikit-learn's.
+    `baseline` and `last_period` are the trivial answers of all train rows and of the last ones (empty
+    where no label is known of these). `example` holds the first test rows as the model sees them,
+    `reference` the predictions of the first `REFERENCE_ROWS` with a known label, made on one thread.
+    `tested` is None for a refit, which knows the test rows already. `requirement` pins a distribution
+    besides scikit-learn's.
     """
 
     model: Any
@@ -40,20 +62,29 @@ class Fitted:
     features: tuple[ColumnType, ...]
     classes: tuple[str, ...]
     baseline: tuple[float, ...]
+    last_period: tuple[float, ...]
+    trained_on: Window
     rows_trained: int
-    rows_tested: int
-    metrics: dict[str, float]
     warnings: tuple[str, ...]
     requirement: str | None
     example: pd.DataFrame
-    test_labels: np.ndarray
-    test_predictions: np.ndarray
+    reference: np.ndarray
+    tested: Measured | None
 
 
-def fit(spec: ModelSpec, train: pa.Table, test: pa.Table) -> Fitted:
+def fit(
+    spec: ModelSpec, train: pa.Table, test: pa.Table, windows: Windows, *, refit: bool = False
+) -> Fitted:
     """Train the model file's estimator on `train` and measure it on `test`.
 
     The same rows and model file give the same model. What is printed while fitting goes to stderr.
+
+    Args:
+        spec: The model file.
+        train: Rows of the train window; for a refit those of the test window, too.
+        test: Rows of the test window.
+        windows: The run's.
+        refit: Measure nothing on `test`, which was learnt from.
 
     Raises:
         DataUnusable: too few rows, one class, no usable feature, or labels of an unfit type.
@@ -73,79 +104,61 @@ def fit(spec: ModelSpec, train: pa.Table, test: pa.Table) -> Fitted:
     features, column_notes = usable_features(train, data)
     made = make_estimator(spec.train, task, classes)
     frame = feature_frame(train, features)
-    notes = [*train_notes, *test_notes, *column_notes]
+    notes = [*train_notes, *([] if refit else test_notes), *column_notes]
     if not made.whole:
         notes += _rare_categories(frame, made.estimator)
     model = made.estimator if made.whole else around(made.estimator, frame)
     notes += _fit(model, frame, _targets(labels, classes))
-    test_frame = feature_frame(test, features)
-    test_labels = labels_of(test, data.label.column, task)
-    predictions = predict(model, test_frame, classes)
     baseline = trivial_predictor(labels, classes, spec.gate.metric)
-    metrics, metric_notes = measure(task, test_labels, predictions, baseline, classes)
+    tested = None
+    if not refit:
+        tested, metric_notes = _tested(spec, model, test, features, classes, baseline)
+        notes += metric_notes
+    first = feature_frame(test.slice(0, REFERENCE_ROWS), features)
+    with one_thread():
+        reference = predict(model, first, classes)
+    trained_on = windows.whole if refit else windows.train
     return Fitted(
         model=model,
         task=task,
         features=features,
         classes=classes,
         baseline=baseline,
+        last_period=_last_period(spec, train, classes, trained_on, windows),
+        trained_on=trained_on,
         rows_trained=train.num_rows,
-        rows_tested=test.num_rows,
-        metrics=metrics,
-        warnings=tuple(bounded(note) for note in [*notes, *metric_notes][:MOST_WARNINGS]),
+        warnings=tuple(bounded(note) for note in notes[:MOST_WARNINGS]),
         requirement=made.requirement,
-        example=test_frame.head(EXAMPLE_ROWS),
-        test_labels=test_labels,
-        test_predictions=predictions,
+        example=first.head(EXAMPLE_ROWS),
+        reference=reference,
+        tested=tested,
     )
 
 
-def predict(model: Any, frame: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
-    """Return probabilities `(n_rows, n_classes)` or, without classes, values `(n_rows,)`, float64.
-
-    Raises:
-        DataUnusable: predictions that are not finite, or no probabilities.
-    """
-    import numpy as np
-
-    if not len(frame):
-        return np.empty((0, len(classes)) if classes else (0,))
-    answer = model.predict_proba(frame) if classes else model.predict(frame)
-    predictions: np.ndarray = np.asarray(answer, dtype=np.float64)
-    if not classes and predictions.shape == (len(frame), 1):
-        predictions = predictions[:, 0]
-    check_predictions(predictions, len(frame), classes)
-    return predictions
+def _tested(
+    spec: ModelSpec,
+    model: Any,
+    test: pa.Table,
+    features: tuple[ColumnType, ...],
+    classes: tuple[str, ...],
+    baseline: tuple[float, ...],
+) -> tuple[Measured, tuple[str, ...]]:
+    labels = labels_of(test, spec.data.label.column, spec.gate.task)
+    predictions = predict(model, feature_frame(test, features), classes)
+    metrics, notes = measure(spec.gate.task, labels, predictions, baseline, classes)
+    return Measured(labels, predictions, metrics), notes
 
 
-def check_predictions(predictions: np.ndarray, rows: int, classes: tuple[str, ...]) -> None:
-    """Check that predictions are what `predict` promises.
-
-    Raises:
-        DataUnusable: a wrong shape, values that are not finite, or rows that are no probabilities.
-    """
-    import numpy as np
-
-    shape = (rows, len(classes)) if classes else (rows,)
-    if predictions.shape != shape:
-        raise DataUnusable(
-            "the model's predictions have another shape", got=predictions.shape, allowed=str(shape)
-        )
-    finite = np.isfinite(predictions)
-    if not finite.all():
-        raise DataUnusable(
-            "the model predicts values that are not finite",
-            got=f"{int((~finite).sum())} of {predictions.size}",
-            fix="look for features far outside their range in training",
-        )
-    if classes and rows:
-        off = max(float(np.abs(predictions.sum(axis=1) - 1).max()), -float(predictions.min()))
-        if off > SIMPLEX_TOLERANCE:
-            raise DataUnusable(
-                "the model's predictions are no probabilities",
-                got=f"a row that is off by {off:.3g}",
-                allowed=f"rows of at least 0 that sum to 1 within {SIMPLEX_TOLERANCE}",
-            )
+def _last_period(
+    spec: ModelSpec, train: pa.Table, classes: tuple[str, ...], trained_on: Window, windows: Windows
+) -> tuple[float, ...]:
+    """Return the trivial answer of the last train rows, of a time range as long as the test window."""
+    start = max(trained_on.start, trained_on.end - (windows.test.end - windows.test.start))
+    rows = in_window(train, spec.data.time_column, Window(start, trained_on.end))
+    if not rows.num_rows:
+        return ()
+    labels = labels_of(rows, spec.data.label.column, spec.gate.task)
+    return trivial_predictor(labels, classes, spec.gate.metric)
 
 
 def _with_labels(rows: pa.Table, data: Data, window: str) -> tuple[pa.Table, list[str]]:

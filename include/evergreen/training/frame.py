@@ -75,15 +75,15 @@ def kind_of(type_text: str) -> Kind | None:
 def usable_features(train: pa.Table, data: Data) -> tuple[tuple[ColumnType, ...], tuple[str, ...]]:
     """Return the features that the training rows give, and a warning for each one left out.
 
-    Every column is a feature but the key, the time column, the label and `data.exclude`. Left out are
-    columns without a value and columns with the same value in every row.
+    Every column is a feature but the key, the time column, the label, the weight and `data.exclude`.
+    Left out are columns without a value and columns with the same value in every row.
 
     Raises:
         DataUnusable: a column of a type no model can use, or no feature left.
     """
     import pyarrow.compute as pc
 
-    no_features = {data.key, data.time_column, data.label.column, *data.exclude}
+    no_features = {data.key, data.time_column, data.label.column, data.weight, *data.exclude}
     columns = [f for f in train.schema if f.name not in no_features]
     unusable = [f for f in columns if kind_of(str(f.type)) is None]
     if unusable:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evergreen.errors import DataUnusable
-from evergreen.spec import Task
+from evergreen.gate_spec import Task
 from evergreen.training.frame import Kind, kind_of
+from evergreen.window import Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,16 @@ def labelled(rows: pa.Table, column: str) -> pa.Table:
     if pa.types.is_floating(label.type):
         known = pc.and_(known, pc.invert(pc.fill_null(pc.is_nan(label), True)))
     return rows.filter(known)
+
+
+def in_window(rows: pa.Table, time_column: str, window: Window) -> pa.Table:
+    """Return the rows whose time lies in the window."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    time = rows.column(time_column)
+    start, end = (pa.scalar(edge, time.type) for edge in (window.start, window.end))
+    return rows.filter(pc.and_(pc.greater_equal(time, start), pc.less(time, end)))
 
 
 def labels_of(rows: pa.Table, column: str, task: Task) -> np.ndarray:

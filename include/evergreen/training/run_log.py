@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.artefacts import describe_folder, folder_digest
 from evergreen.errors import ModelRefused, bounded
+from evergreen.gate_spec import Task
 from evergreen.redaction import redact
-from evergreen.results import ModelArtefact, Retrain, Snapshot
-from evergreen.serving.model_files import TRUSTED_TYPES, untrusted
-from evergreen.training.fit import Fitted
+from evergreen.results import Candidate, ModelArtefact, Retrain, Snapshot
+from evergreen.serving.model_files import REFERENCE_FILE, TRUSTED_TYPES, untrusted
+from evergreen.serving.signature import input_types, output_shape
+from evergreen.training.fit import Fitted, Measured
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 KEY_TAG = "evergreen.candidate_key"
+REFIT_TAG = "evergreen.refit_of"
+REFIT_RUN_TAG = "evergreen.refit_of_run"
 MODEL_ID_TAG = "evergreen.model_id"
 LONGEST_PARAM = 500
 LONGEST_TAG = 5000
@@ -33,15 +37,29 @@ MOST_PARAMS_AT_ONCE = 100
 PINNED = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 
-def tags(key: str, retrain: Retrain, snapshot: Snapshot) -> dict[str, str]:
-    """Return the tags that say what a run is and rests on."""
+def tags(
+    key: str, retrain: Retrain, snapshot: Snapshot, refit_of: Candidate | None = None
+) -> dict[str, str]:
+    """Return the tags that say what a run is and rests on.
+
+    The run of a refit has no test window, as all was learnt from; it names the tested candidate.
+    """
     spec, windows = retrain.model.spec, retrain.windows
+    rests_on = {
+        "evergreen.train_window": str(windows.train),
+        "evergreen.test_window": str(windows.test),
+    }
+    if refit_of is not None:
+        rests_on = {
+            "evergreen.train_window": str(windows.whole),
+            REFIT_TAG: refit_of.key,
+            REFIT_RUN_TAG: refit_of.run_id,
+        }
     found = {
         KEY_TAG: key,
         "evergreen.run_key": retrain.run_key,
         "evergreen.as_of": windows.as_of.isoformat(),
-        "evergreen.train_window": str(windows.train),
-        "evergreen.test_window": str(windows.test),
+        **rests_on,
         "evergreen.snapshot": snapshot.digest,
         "evergreen.model_file": retrain.model.digest,
         "evergreen.reason": retrain.reason,
@@ -62,7 +80,7 @@ def log_params(client: MlflowClient, run_id: str, retrain: Retrain) -> None:
     params = {
         "estimator": spec.train.estimator or f"pipeline {spec.train.pipeline}",
         "seed": spec.train.seed,
-        "gate.metric": spec.gate.metric,
+        "gate.metric": spec.gate.metric_name,
         "data.train_window": spec.data.train_window,
         "data.test_window": spec.data.test_window,
         **chosen,
@@ -100,12 +118,15 @@ def log_dataset(client: MlflowClient, run_id: str, retrain: Retrain, snapshot: S
     client.log_inputs(run_id, [DatasetInput(dataset, context)])
 
 
-def log_plots(client: MlflowClient, run_id: str, fitted: Fitted, folder: Path) -> None:
+def log_plots(
+    client: MlflowClient, run_id: str, tested: Measured, classes: tuple[str, ...], folder: Path
+) -> None:
     """Log the pictures of the test window under plots/."""
     from evergreen.training.plots import plots
 
     folder.mkdir()
-    pictures = plots(fitted.task, fitted.test_labels, fitted.test_predictions, fitted.classes)
+    task: Task = "classification" if classes else "regression"
+    pictures = plots(task, tested.labels, tested.predictions, classes)
     for name, content in pictures.items():
         (folder / name).write_bytes(content)
     client.log_artifacts(run_id, str(folder), "plots")
@@ -116,6 +137,7 @@ def log_model(
 ) -> tuple[ModelArtefact, str]:
     """Write the model's files, take their digests, then hand them to MLflow; with the model's id."""
     import mlflow.sklearn
+    import numpy as np
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
@@ -142,6 +164,7 @@ def log_model(
         input_example=fitted.example,
         pyfunc_predict_fn="predict_proba" if fitted.classes else "predict",
     )
+    np.save(folder / REFERENCE_FILE, fitted.reference, allow_pickle=False)
     artefacts = describe_folder(folder)
     client.log_model_artifacts(logged.model_id, str(folder))
     return ModelArtefact(logged.artifact_location, folder_digest(artefacts), artefacts), logged.model_id
@@ -188,13 +211,11 @@ def _signature(fitted: Fitted) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    frame = fitted.example
     inputs: list[Any] = [
-        ColSpec("string" if frame[name].dtype == object else "double", str(name), required=False)
-        for name in frame.columns
+        ColSpec(kind, name, required=False) for name, kind in input_types(fitted.example).items()
     ]
-    shape = (-1, len(fitted.classes)) if fitted.classes else (-1,)
-    return ModelSignature(Schema(inputs), Schema([TensorSpec(np.dtype("float64"), shape)]))
+    output = TensorSpec(np.dtype("float64"), output_shape(fitted.classes))
+    return ModelSignature(Schema(inputs), Schema([output]))
 
 
 def now_ms() -> int:
