@@ -175,6 +175,7 @@ def test_a_feature_that_gives_the_answer_away_blocks_by_tier(bench: Bench):
     change_rows(bench, leaky)
     key = trained(bench, tier="high")
     assert verdict(steps.evaluate(bench.workspace, key), "leaks") == "failed"
+    steps.report(bench.workspace, key)
     low = trained(bench, "two", tier="low")
     comparison = steps.evaluate(bench.workspace, low)
     assert verdict(comparison, "leaks") == "reported"

@@ -164,7 +164,7 @@ def test_an_unopposed_run_replaces_a_champion_that_cannot_be_scored(bench: Bench
     bench.until_trained(again)
     report = bench.finish(again)
     assert report.outcome == "promoted"
-    assert "not compared with version 1, as asked" in report.lines
+    assert any("ot compared with version 1, as asked" in line for line in report.lines)
     assert bench.serving() == 2
 
 
@@ -178,7 +178,7 @@ def test_a_lengthened_test_window_leaves_out_what_the_champion_learnt_from(bench
     learnt_until = memory.retrain_of(bench.workspace, "churn/one").windows.train.end
     test = memory.retrain_of(bench.workspace, key).windows.test
     assert test.start < learnt_until
-    assert comparison.rows == (test.end - learnt_until).days * ROWS_A_DAY
+    assert comparison.evidence.rows == (test.end - learnt_until).days * ROWS_A_DAY
     assert "the champion was trained on the rows before" in comparison.notes[0]
 
 

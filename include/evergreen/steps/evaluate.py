@@ -156,7 +156,7 @@ def _unseen(
         rows = rows.filter(pc.greater_equal(times, learnt_until))
         notes = (
             f"compared on rows from {learnt_until:%Y-%m-%d %H:%M} only: the champion was trained on "
-            "those before",
+            "the rows before",
         )
     if not rows.num_rows:
         raise DataUnusable("no row is left to compare on", where=f"window {window}", got=notes or None)
