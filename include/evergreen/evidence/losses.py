@@ -74,10 +74,7 @@ def checked(rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
             "the predictions do not fit the rows", got=predictions.shape, allowed=f"shape {shape}"
         )
     predictions = predictions.astype(float, copy=False)
-    # A sum is finite and right only where all of its parts are finite: one pass for a million rows.
-    sums = predictions @ np.ones(len(rows.classes)) if rows.classes else predictions
-    far = ~(np.abs(sums - 1) <= SIMPLEX_TOLERANCE) if rows.classes else ~np.isfinite(sums)
-    if not far.any() and not (rows.classes and (predictions < -SIMPLEX_TOLERANCE).any()):
+    if _fit(predictions):
         return predictions
     finite = np.isfinite(predictions)
     if not finite.all():
@@ -86,13 +83,26 @@ def checked(rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
             got=f"{int((~finite).sum())} of {predictions.size} predictions",
             fix="look for infinite features in the test window",
         )
-    off = far | (predictions < -SIMPLEX_TOLERANCE).any(axis=1)
+    sums = predictions.sum(axis=1)
+    off = (np.abs(sums - 1) > SIMPLEX_TOLERANCE) | (predictions < -SIMPLEX_TOLERANCE).any(axis=1)
     row = int(np.flatnonzero(off)[0])
     raise DataUnusable(
         "the model's probabilities are negative or do not add up to 1",
         got=f"{int(off.sum())} of {len(rows)} rows, the first: {predictions[row].tolist()}",
         allowed="probabilities of at least 0 that add up to 1 in every row",
         fix="return what predict_proba gives: for each row one probability per class",
+    )
+
+
+def _fit(predictions: np.ndarray) -> bool:
+    """Tell whether all is well, in few passes: a sum is near 1 only where its parts are finite."""
+    if predictions.ndim == 1 or not predictions.size:
+        return bool(np.isfinite(predictions).all())
+    sums = predictions @ np.ones(predictions.shape[1])
+    return bool(
+        predictions.min() >= -SIMPLEX_TOLERANCE
+        and sums.min() >= 1 - SIMPLEX_TOLERANCE
+        and sums.max() <= 1 + SIMPLEX_TOLERANCE
     )
 
 

@@ -17,7 +17,7 @@ from evergreen.evidence.delong import area_estimate, placements
 from evergreen.evidence.intervals import Estimate, mean_estimate, mean_of
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, largest_difference
-from evergreen.evidence.metrics import MetricUndefined, ranked_classes, row_values, value
+from evergreen.evidence.metrics import RANKING, MetricUndefined, ranked_classes, row_values, value
 from evergreen.evidence.own_metrics import own_resampled
 from evergreen.gate_spec import Metric, OwnMetric
 
@@ -27,7 +27,7 @@ _TOO_LITTLE = "the rows that tell the models apart are too few, or fall into too
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
-    """Two models' checked predictions on rows that count, and r of a relative margin."""
+    """Two models' predictions on rows that count, and r of a relative margin."""
 
     metric: Metric
     rows: JudgedRows
@@ -90,13 +90,14 @@ def difference(
         confidence: Of the two-sided interval, such as 0.95.
         min_clusters: Fewest clusters anything is proven on.
         relative: r of a margin that is a share of the second's metric: error and reach are then those
-            of `first - (1 + r)·second`, about the estimate of `first - second`.
+            of `first - (1 + r)·second`, about the estimate of `first - second`. Where the second's
+            metric is negative it is 1 - r: the margin is a share of its size.
 
     Raises:
         DataUnusable: predictions or labels that the metric cannot read.
         BadConfiguration: an own metric that is not registered.
     """
-    rows, (first, second) = _counted(rows, first, second)
+    rows, first, second = _counted(rows, first, second)
     clusters = _clusters_of(rows)
     over = f"over {clusters} {_unit(rows, many=True)}"
     problem = _problem(rows, clusters, min_clusters)
@@ -126,12 +127,13 @@ def difference(
     )
 
 
-def _counted(rows: JudgedRows, *predictions: np.ndarray) -> tuple[JudgedRows, tuple[np.ndarray, ...]]:
-    checks = tuple(checked(rows, each) for each in predictions)
+def _counted(
+    rows: JudgedRows, first: np.ndarray, second: np.ndarray
+) -> tuple[JudgedRows, np.ndarray, np.ndarray]:
     if rows.weights is None or rows.weights.all():
-        return rows, checks
-    chosen = rows.weights > 0
-    return rows.only(chosen), tuple(each[chosen] for each in checks)
+        return rows, first, second
+    counted = rows.weights > 0
+    return rows.only(counted), checked(rows, first)[counted], checked(rows, second)[counted]
 
 
 def _clusters_of(rows: JudgedRows) -> int:
@@ -173,6 +175,9 @@ def _value_or_none(metric: Metric, rows: JudgedRows, predictions: np.ndarray) ->
 
 def _seen(pair: _Pair, over: str) -> _Seen:
     """Measure by the method that fits the metric."""
+    if pair.metric.type in RANKING:
+        first, second = checked(pair.rows, pair.first), checked(pair.rows, pair.second)
+        pair = replace(pair, first=first, second=second)
     if pair.metric.type == "roc_auc":
         seen = _by_ranks(pair, over)
     elif pair.metric.type == "average_precision":
