@@ -41,8 +41,9 @@ def retrain_doc(spec: ModelSpec) -> str:
             f"- **Runs**: {schedule}, on a retrain request, or by hand with *Trigger*",
             f"- **Reads**: rows by {_code(data.time_column)}; trains on {data.train_window}, "
             f"judges on the {data.test_window} before the as-of (labels known after {data.label.delay})",
-            f"- **Gate**: the challenger {rule} than the champion in {_code(gate.metric)} by "
-            f"{gate.margin:g} at {gate.confidence:.0%} confidence, and must beat the base rate",
+            f"- **Gate**: at {gate.confidence * 100:.10g}% confidence the challenger {rule} than the "
+            f"champion in {_code(gate.metric_name)} by {gate.margin}, and must beat always giving the "
+            f"same answer{_protected(spec)}",
             "",
             _RESUME,
         )
@@ -65,6 +66,21 @@ def invalid_doc(file_name: str, problems: Iterable[str]) -> str:
             "Runs that had begun wait until then and go on with the file they began with.",
         )
     )
+
+
+def _protected(spec: ModelSpec) -> str:
+    """Return what else the gate asks of the challenger."""
+    gate, parts = spec.gate, []
+    if gate.slices:
+        names = [one if isinstance(one, str) else one.column for one in gate.slices]
+        parts.append(f"no slice by {', '.join(map(_code, names))} may be harmed")
+    if gate.fairness is not None:
+        groups = ", ".join(map(_code, gate.fairness.columns))
+        parts.append(
+            f"groups by {groups} may differ by {gate.fairness.bound:g} at most in "
+            f"{_code(gate.fairness.metric)}"
+        )
+    return "".join(f"; {part}" for part in parts)
 
 
 def _code(text: str) -> str:

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from evergreen.comparison import Comparison
 from evergreen.entry_keys import entry_key
-from evergreen.ledger.questions import as_of, history
+from evergreen.ledger.questions import as_of, history, reasoning
 from evergreen.results import (
     Candidate,
-    Comparison,
-    Interval,
     ModelArtefact,
     PinnedModel,
     Release,
@@ -25,6 +24,7 @@ from evergreen.results import (
 )
 from evergreen.spec import ModelSpec
 from evergreen.window import Window, Windows
+from tests.comparisons import check, comparison, difference
 from tests.fakes.ledger import FakeLedger
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -75,12 +75,15 @@ class Story:
             f"key-{name}", "run", "classification", model, (), ("0",), (1.0,), 9, 1, {}
         )
         self.write("candidate", name, candidate)
-        over = Interval(-0.1, -0.2, 0.0, 0.95)
-        comparison = Comparison(
-            promote, (f"because {name}",), "log_loss", "superiority", 0.0, 1, 1, 0.4, 0.5, 0.6,
-            None if champion is None else over, over, champion,
-        )  # fmt: skip
-        self.write("comparison", name, comparison)
+        over = difference() if promote else difference(0.004, 0.002)
+        compared = comparison(
+            decision="promote" if promote else "keep",
+            promote=promote,
+            checks=(check("champion", "passed" if promote else "failed", f"because {name}"),),
+            over_champion=None if champion is None else over,
+            champion_version=champion,
+        )
+        self.write("comparison", name, compared)
         if promote:
             number = Version("m", version, candidate.key, model)
             self.write("version", name, number)
@@ -189,7 +192,31 @@ def test_the_evidence_is_the_newest_comparison_before_the_release(story):
     assert found.comparison.key == "comparison/m/may"
 
 
+def test_the_reasoning_is_that_of_the_newest_comparison_by_then(story):
+    found = reasoning(story.ledger, "m", NOON + timedelta(hours=1))
+    assert (found.comparison.key, found.live.key) == ("comparison/m/april", "release/m/march")
+    assert found.run_started.key == "run_started/m/april"
+    assert found.run_finished.key == "run_finished/m/april"
+    assert found.release is None
+    newest = reasoning(story.ledger, "m")
+    assert newest.comparison.key == "comparison/m/may"
+    assert newest.release == newest.live
+
+
+def test_the_reasoning_of_one_run_holds_what_was_known_of_it_by_then(story):
+    story.lease = story.ledger.acquire("m", "m/april")
+    newest = from_json(Comparison, story.ledger.find("comparison/m/april").body)
+    story.write("comparison", "april", newest, 2)
+    assert reasoning(story.ledger, "m", run_key="m/april").comparison.key == "comparison#2/m/april"
+    before = reasoning(story.ledger, "m", NOON + timedelta(hours=2), "m/april")
+    assert before.comparison.key == "comparison/m/april"
+    assert before.live.key == "release/m/may", "what is live is another question"
+    assert reasoning(story.ledger, "m", NOON - timedelta(hours=1), "m/april").comparison is None
+
+
 def test_an_instant_without_a_time_zone_is_refused(story):
+    with pytest.raises(ValueError, match="time zone"):
+        reasoning(story.ledger, "m", datetime(2026, 1, 1))  # noqa: DTZ001
     for by in ("recorded", "data"):
         with pytest.raises(ValueError, match="time zone"):
             as_of(story.ledger, "m", datetime(2026, 1, 1), by=by)  # noqa: DTZ001

@@ -7,9 +7,11 @@ from argparse import Namespace
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import instant
+from evergreen.comparison import Comparison
+from evergreen.evidence.words import refitted, sentences
 from evergreen.ledger.questions import ChampionThen
 from evergreen.ledger.questions import as_of as champion_at
-from evergreen.results import Comparison, Retrain, Snapshot, from_json, to_json
+from evergreen.results import Refit, Retrain, Snapshot, from_json, to_json
 from evergreen.settings import Settings
 from evergreen.wiring import open_ledger
 
@@ -46,5 +48,7 @@ def _lines(found: ChampionThen) -> list[str]:
         lines.append(f"  data      snapshot {snapshot.digest[:12]} of {snapshot.window}")
     if found.comparison is not None:
         comparison = from_json(Comparison, found.comparison.body)
-        lines += [f"  evidence  {reason}" for reason in comparison.reasons]
+        lines += [f"  evidence  {sentence}" for sentence in sentences(comparison)]
+    if found.refit is not None:
+        lines += [f"  shipped   {sentence}" for sentence in refitted(from_json(Refit, found.refit.body))]
     return lines

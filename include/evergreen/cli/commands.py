@@ -100,6 +100,25 @@ COMMANDS: tuple[Command, ...] = (
             _JSON,
         ),
     ),
+    Command(
+        "explain",
+        "What is live, how the newest comparison came out, why, and what would change the answer",
+        "evergreen.cli.explain:explain",
+        (
+            _NAME,
+            Arg(
+                ("--as-of",),
+                "what the ledger had recorded by then (default: now)",
+                {"metavar": "DATE"},
+            ),
+            Arg(
+                ("--run",),
+                "the comparison of this run, as history --json names it (default: the newest)",
+                {"metavar": "RUN"},
+            ),
+            _JSON,
+        ),
+    ),
     Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
     Command(
         "schema",

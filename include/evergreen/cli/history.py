@@ -10,6 +10,7 @@ from rich.table import Table
 
 from evergreen.cli.commands import OK
 from evergreen.cli.output import say, say_json
+from evergreen.evidence.headline import headline
 from evergreen.ledger.questions import PastRun
 from evergreen.ledger.questions import history as history_of
 from evergreen.redaction import redact
@@ -41,23 +42,28 @@ _WIDTH_OF_A_PIPE = 400
 
 
 def _cells(run: PastRun) -> tuple[str, ...]:
-    difference = run.comparison.over_champion or run.comparison.over_baseline if run.comparison else None
+    interval = run.comparison.against.interval if run.comparison else None
     if run.decision == "failed" and run.failure is not None:
         why = f"{run.failure.step}: {run.failure.message}"
     elif run.decision == "unfinished":
         why = "at work, or stopped; then the same run, started again, goes on where it stopped"
     elif run.comparison is not None:
-        why = "; ".join(run.comparison.reasons)
+        why = headline(run.comparison)
     else:
         why = run.summary.partition(": ")[2]
     return (
         "-" if run.as_of is None else f"{run.as_of:%Y-%m-%d %H:%M}",
         _version(run.champion_before),
         _version(run.challenger),
-        run.decision,
-        "" if difference is None else f"{difference.estimate:+.4g}",
+        _decision(run),
+        "" if interval is None else f"{interval.estimate:+.4g}",
         why,
     )
+
+
+def _decision(run: PastRun) -> str:
+    undecided = run.comparison is not None and run.comparison.decision == "inconclusive"
+    return "inconclusive" if run.decision == "kept" and undecided else run.decision
 
 
 def _version(number: int | None) -> str:

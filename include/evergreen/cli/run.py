@@ -118,8 +118,9 @@ def _show(result: RunReport, as_json: bool, *, why: bool = True) -> None:
     if as_json:
         say_json(to_json(result))
         return
-    for line in result.lines[:-1]:  # the last one is the reason, which the summary says
-        say(f"  {line}")
+    for line in result.lines:
+        if line not in result.summary:  # which says why a run failed
+            say(f"  {line}")
     reason = "".join(result.lines[-1:])
     say(result.summary if why else result.summary.removesuffix(f" ({reason})"))
 

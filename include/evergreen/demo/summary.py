@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evergreen.comparison import Comparison, Interval
 from evergreen.connections import from_environment
 from evergreen.demo.airflow_api import DagRun
-from evergreen.results import Comparison, Interval, Release, RunReport, from_json
+from evergreen.evidence.headline import reason
+from evergreen.results import Release, RunReport, from_json
 from evergreen.settings import Settings
 from evergreen.steps.memory import last_entry, recall
 from evergreen.text import plain
@@ -29,6 +31,7 @@ class Month:
     champion_before: int | None
     challenger: int | None
     metric: str
+    higher_is_better: bool
     compared_with: str
     difference: Interval | None
     outcome: str
@@ -101,8 +104,9 @@ def print_months(console: Console, model: str, months: Sequence[Month]) -> None:
     console.print()
     console.print(table)
     metric = months[0].metric if months else ""
+    better = "positive" if any(month.higher_is_better for month in months) else "negative"
     console.print(
-        f"Difference: {metric} of the challenger less that of the {_over(months)}; negative is better.",
+        f"Difference: {metric} of the challenger less that of the {_over(months)}; {better} is better.",
         highlight=False,
         soft_wrap=True,
     )
@@ -116,18 +120,25 @@ def _month(workspace: Workspace, month: date, run_key: str) -> Month:
     finished = last_entry(workspace, "run_finished", run_key)
     started = last_entry(workspace, "run_started", run_key)
     report = from_json(RunReport, finished.body) if finished else None
-    over_champion = comparison.over_champion if comparison else None
     return Month(
         month=month,
         champion_before=report.champion_before if report else None,
         challenger=report.challenger if report else None,
         metric=comparison.metric if comparison else "",
-        compared_with="champion" if over_champion else "baseline",
-        difference=over_champion or (comparison.over_baseline if comparison else None),
-        outcome=report.outcome if report else "unfinished",
-        reasons=comparison.reasons if comparison else (report.lines[-1:] if report else ()),
+        higher_is_better=comparison.higher_is_better if comparison else False,
+        compared_with="champion" if comparison and comparison.evidence.over_champion else "baseline",
+        difference=comparison.against.interval if comparison else None,
+        outcome=_outcome(report, comparison),
+        reasons=(reason(comparison),) if comparison else (report.lines[-1:] if report else ()),
         seconds=(finished.at - started.at).total_seconds() if finished and started else 0.0,
     )
+
+
+def _outcome(report: RunReport | None, comparison: Comparison | None) -> str:
+    if report is None:
+        return "unfinished"
+    undecided = comparison is not None and comparison.decision == "inconclusive"
+    return "inconclusive" if report.outcome == "kept" and undecided else report.outcome
 
 
 def _version(number: int | None) -> str:

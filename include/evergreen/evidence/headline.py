@@ -41,6 +41,16 @@ def headline(comparison: Comparison) -> str:
     return sentence(f"{_keep(comparison)}: {_why_failed(foremost.name, comparison)}{more}")
 
 
+def reason(comparison: Comparison) -> str:
+    """Return the foremost reason alone, as part of a sentence.
+
+    >>> from tests.comparisons import comparison
+    >>> reason(comparison())
+    'the new model is proven better than version 3'
+    """
+    return headline(comparison).partition(": ")[2].removesuffix(".")
+
+
 def stays(comparison: Comparison) -> str:
     """Return what goes on serving, as part of a sentence."""
     number = comparison.champion_version
@@ -123,7 +133,7 @@ def _not_over_champion(comparison: Comparison) -> str:
     over = comparison.evidence.over_champion
     champion = champion_of(comparison)
     if over is not None and over.identical:
-        return f"the new model answers exactly as {champion} does"
+        return f"the new model and {champion} answer alike on every row"
     if over is None or over.interval is None:
         return "the new model is not proven better"
     gain = improvement(over.interval, higher_is_better=comparison.higher_is_better)

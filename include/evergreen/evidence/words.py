@@ -53,7 +53,7 @@ def refitted(refit: Refit) -> tuple[str, ...]:
     fate = "That is what is released." if refit.accepted else "It is not released."
     return (
         sentence(
-            f"Tested was candidate {refit.tested[:12]}; after its win the same recipe was trained once "
+            f"Candidate {refit.tested[:12]} was tested and won; then the same recipe was trained once "
             f"more with the test rows: candidate {shipped.key[:12]}, {rows}{until}. {fate}"
         ),
         *_answer(refit.words),

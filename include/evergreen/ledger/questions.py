@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from evergreen.comparison import Comparison
 from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Entry, Ledger
 from evergreen.results import (
-    Comparison,
     Outcome,
+    Refit,
     Release,
     Retrain,
     RunReport,
@@ -42,6 +43,7 @@ class PastRun:
     decision: Outcome | Literal["unfinished"] = "unfinished"
     summary: str = ""
     comparison: Comparison | None = None
+    refit: Refit | None = None
     failure: StepFailure | None = None
 
 
@@ -59,6 +61,24 @@ class ChampionThen:
     validation: Entry | None
     candidate: Entry | None
     comparison: Entry | None
+    refit: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What was live at an instant, and the newest comparison by then with what came of it.
+
+    `comparison` is None where no run had compared anything; `release` and `run_finished` are those of
+    the comparison's run, None where it released nothing or has not ended.
+    """
+
+    model: str
+    live: Entry | None
+    comparison: Entry | None
+    run_started: Entry | None = None
+    refit: Entry | None = None
+    release: Entry | None = None
+    run_finished: Entry | None = None
 
 
 def history(ledger: Ledger, model: str) -> list[PastRun]:
@@ -105,19 +125,60 @@ def as_of(ledger: Ledger, model: str, instant: datetime, by: By = "recorded") ->
         validation=evidence("validation"),
         candidate=evidence("candidate"),
         comparison=evidence("comparison"),
+        refit=evidence("refit"),
+    )
+
+
+def reasoning(
+    ledger: Ledger, model: str, instant: datetime | None = None, run_key: str | None = None
+) -> Reasoning:
+    """Return what was live at an instant and how the newest comparison by then came out.
+
+    Args:
+        ledger: The ledger.
+        model: The model's name.
+        instant: With a time zone: what the ledger had recorded by then; None: all of it.
+        run_key: The run whose comparison is asked for; None: the newest of any run.
+
+    Raises:
+        ValueError: an instant without a time zone.
+    """
+    before = None if instant is None else _just_after(instant)
+    live = ledger.last(model, "release", before=before)
+    newest: dict[str, Entry] = {}
+    if run_key is None:
+        compared = ledger.last(model, "comparison", before=before)
+        run_key = run_key_of(compared.key) if compared else None
+    if run_key is not None:
+        for entry in ledger.entries(model=model, before=before):
+            if run_key_of(entry.key) == run_key:
+                newest[entry.kind] = entry
+    return Reasoning(
+        model,
+        live,
+        newest.get("comparison"),
+        newest.get("run_started"),
+        newest.get("refit"),
+        newest.get("release"),
+        newest.get("run_finished"),
     )
 
 
 def _release_at(ledger: Ledger, model: str, instant: datetime, by: By) -> Entry | None:
-    if instant.utcoffset() is None:
-        raise ValueError(f"an instant must carry a time zone: {instant!r}")
+    before = _just_after(instant)
     if by == "recorded":
-        return ledger.last(model, "release", before=instant + timedelta(microseconds=1))
+        return ledger.last(model, "release", before=before)
     found = None
     for entry in ledger.entries(model=model, kind="release"):
         if from_json(Release, entry.body).as_of <= instant:
             found = entry
     return found
+
+
+def _just_after(instant: datetime) -> datetime:
+    if instant.utcoffset() is None:
+        raise ValueError(f"an instant must carry a time zone: {instant!r}")
+    return instant + timedelta(microseconds=1)
 
 
 def _newest(ledger: Ledger, kind: str, run_key: str, before_seq: int) -> Entry | None:
@@ -139,6 +200,8 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
         case "comparison":
             comparison = from_json(Comparison, entry.body)
             return replace(run, comparison=comparison, champion_before=comparison.champion_version)
+        case "refit":
+            return replace(run, refit=from_json(Refit, entry.body))
         case "version":
             return replace(run, challenger=from_json(Version, entry.body).number)
         case "step_failed":

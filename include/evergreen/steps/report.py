@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 
+from evergreen.comparison import Comparison
 from evergreen.errors import LeaseHeld, LeaseLost
+from evergreen.evidence.headline import reason
+from evergreen.evidence.words import refitted, sentences
 from evergreen.ports import Entry
 from evergreen.redaction import redact
 from evergreen.results import (
     Candidate,
-    Comparison,
     ExpectationOutcome,
     Outcome,
+    Refit,
     Release,
     Retrain,
     RunReport,
@@ -68,6 +71,7 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
     comparison = recall(workspace, "comparison", run_key, Comparison)
     version = recall(workspace, "version", run_key, Version)
     outcome = _outcome(workspace, run_key, failure)
+    refit = recall(workspace, "refit", run_key, Refit)
     lines = tuple(_lines(workspace, run_key, failure))
     headline = {
         "promoted": f"promoted version {version.number if version else '?'}",
@@ -77,7 +81,6 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
         "failed": "failed",
     }[outcome]
     when = f" as of {retrain.windows.as_of:%Y-%m-%d %H:%M}" if retrain else ""
-    why = lines[-1] if lines else "no step wrote anything"
     return RunReport(
         run_key=run_key,
         model=model_of(run_key),
@@ -85,16 +88,27 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
         outcome=outcome,
         champion_before=comparison.champion_version if comparison else None,
         challenger=version.number if version else None,
-        summary=f"{model_of(run_key)}{when}: {headline} ({why})",
+        summary=f"{model_of(run_key)}{when}: {headline} ({_why(outcome, comparison, refit, lines)})",
         lines=lines,
     )
 
 
+def _why(
+    outcome: Outcome, comparison: Comparison | None, refit: Refit | None, lines: tuple[str, ...]
+) -> str:
+    """Return the foremost reason of an outcome."""
+    if comparison is None or outcome in {"rejected", "failed"}:
+        return lines[-1] if lines else "no step wrote anything"
+    return refit.words if refit and not refit.accepted else reason(comparison)
+
+
 def _kept(comparison: Comparison | None) -> str:
     champion = comparison.champion_version if comparison else None
-    return (
+    open_question = "inconclusive, " if comparison and comparison.decision == "inconclusive" else ""
+    kept = (
         "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
     )
+    return f"{open_question}{kept}"
 
 
 def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome:
@@ -107,7 +121,8 @@ def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome
     comparison = recall(workspace, "comparison", run_key, Comparison)
     if failure is not None or retrain is None or comparison is None:
         return "failed"
-    if not comparison.promote:
+    refit = recall(workspace, "refit", run_key, Refit)
+    if not comparison.promote or (refit is not None and not refit.accepted):
         return "kept"
     if retrain.release == "never" and recall(workspace, "version", run_key, Version) is not None:
         return "registered"
@@ -115,7 +130,7 @@ def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome
 
 
 def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
-    """Return one sentence for each thing that is known; the last is the reason of the outcome."""
+    """Return a sentence or more for each thing that is known; a failure's reason comes last."""
     lines: list[str] = []
     snapshot = recall(workspace, "snapshot", run_key, Snapshot)
     if snapshot is not None:
@@ -135,7 +150,10 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
         )
         lines += [f"warning: {warning}" for warning in candidate.warnings]
     if comparison is not None:
-        lines += (*comparison.notes, *comparison.reasons)
+        lines += sentences(comparison)
+    refit = recall(workspace, "refit", run_key, Refit)
+    if refit is not None:
+        lines += refitted(refit)
     if validation is not None and not validation.passed:
         count = len(validation.errors)
         failed = ", ".join(map(_named, validation.errors[:5]))
@@ -157,6 +175,7 @@ RESULT_OF = {
     "validate": "validation",
     "train": "candidate",
     "evaluate": "comparison",
+    "refit": "refit",
     "register": "version",
     "release": "release",
 }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from evergreen import steps
+from evergreen.evidence.words import sentences
+from evergreen.redaction import redact
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
     from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 
 class EvaluateOperator(StepOperator):
@@ -17,7 +22,9 @@ class EvaluateOperator(StepOperator):
     summary = "Compares challenger and champion on the same rows."
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
-        """Compare."""
+        """Compare; the log tells the reasoning in the words that `report` and `explain` use."""
         comparison = steps.evaluate(workspace, run.key)
-        answer = "promote" if comparison.promote else "keep the champion"
-        return Outcome(comparison, f"{answer}: {'; '.join(comparison.reasons)}")
+        answer, *why = sentences(comparison)
+        for sentence in why:
+            log.info("%s", redact(sentence))
+        return Outcome(comparison, answer)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evergreen import steps
 from evergreen.comparison import Comparison
+from evergreen.evidence.headline import headline
 from evergreen.results import Refit
 from evergreen.steps.memory import need, recall
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
@@ -25,6 +26,5 @@ class RegisterOperator(StepOperator):
         if version is None:
             refitted = recall(workspace, "refit", run.key, Refit)
             comparison = need(workspace, "comparison", run.key, Comparison)
-            why = refitted.words if refitted else "; ".join(comparison.reasons)
-            return Outcome(None, f"the champion is kept: {why}", skipped=True)
+            return Outcome(None, refitted.words if refitted else headline(comparison), skipped=True)
         return Outcome(version, f"version {version.number} of {version.name}")

@@ -1,0 +1,124 @@
+"""`evergreen explain`: what is live, how the newest comparison came out and why; from the ledger."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.output import say, say_json
+from evergreen.cli.usage import UsageError, instant
+from evergreen.comparison import Comparison
+from evergreen.entry_keys import run_key_of
+from evergreen.evidence.remedies import remedies
+from evergreen.evidence.words import refitted, sentences
+from evergreen.ledger.questions import Reasoning, history, reasoning
+from evergreen.ports import Entry, Ledger
+from evergreen.results import Refit, Release, Retrain, RunReport, from_json, to_json
+from evergreen.settings import Settings
+from evergreen.text import plain
+from evergreen.wiring import open_ledger
+
+MOST_RUNS_NAMED = 5
+
+
+def explain(arguments: Namespace) -> int:
+    """Print the reasoning; 1 where nothing was compared yet."""
+    when = None if arguments.as_of is None else instant(arguments.as_of, "--as-of")
+    with open_ledger(Settings.from_environment()) as ledger:
+        run_key = None if arguments.run is None else _run_key(ledger, arguments.name, arguments.run)
+        found = reasoning(ledger, arguments.name, when, run_key)
+    if arguments.json:
+        say_json(_as_json(found))
+    else:
+        for line in _lines(found, when, run_key):
+            say(line)
+    return OK if found.comparison else FINDINGS
+
+
+def _run_key(ledger: Ledger, model: str, asked: str) -> str:
+    """Return the key of a run, asked for as `RUN` or as `MODEL/RUN`.
+
+    Raises:
+        UsageError: the ledger knows no such run.
+    """
+    keys = [run.run_key for run in history(ledger, model)]
+    for key in (asked, f"{model}/{asked}"):
+        if key in keys:
+            return key
+    newest = ", ".join(reversed(keys[-MOST_RUNS_NAMED:])) or "none"
+    raise UsageError(f"--run: the ledger knows no run {asked!r} of {model!r}; the newest: {newest}")
+
+
+def _lines(found: Reasoning, when: datetime | None, run_key: str | None) -> Iterator[str]:
+    by_then = "" if when is None else f" by {when:%Y-%m-%d %H:%M} UTC"
+    yield from _live(found, by_then)
+    if found.comparison is None:
+        whose = f"run {run_key}" if run_key else f"any run of {found.model}"
+        yield f"decided   nothing{by_then}: the ledger holds no comparison of {whose}"
+        if found.run_finished is not None:
+            yield f"          {plain(from_json(RunReport, found.run_finished.body).summary)}"
+        return
+    comparison = from_json(Comparison, found.comparison.body)
+    yield _decided(found, found.comparison)
+    yield from _section("why", sentences(comparison))
+    yield from _section("shipped", _shipped(found))
+    yield from _section("what would change the answer", remedies(comparison))
+
+
+def _live(found: Reasoning, by_then: str) -> Iterator[str]:
+    if found.live is None:
+        yield f"live      nothing: {found.model} had no champion{by_then}"
+        return
+    release = from_json(Release, found.live.body)
+    tested = release.candidate.refit_of
+    yield (
+        f"live      version {release.version.number}, trained as of {release.as_of:%Y-%m-%d %H:%M}, on "
+        f"target {release.target} since {found.live.at:%Y-%m-%d %H:%M:%S} UTC (ledger entry "
+        f"{found.live.seq})"
+        + (f", trained once more after candidate {tested[:12]} won" if tested else "")
+    )
+
+
+def _decided(found: Reasoning, entry: Entry) -> str:
+    comparison = from_json(Comparison, entry.body)
+    as_of = ""
+    if found.run_started is not None:
+        retrain = from_json(Retrain, found.run_started.body)
+        as_of = f", as of {retrain.windows.as_of:%Y-%m-%d %H:%M}"
+    return (
+        f"decided   {comparison.decision}, by run {run_key_of(entry.key)}{as_of}, at "
+        f"{entry.at:%Y-%m-%d %H:%M:%S} UTC (ledger entry {entry.seq})"
+    )
+
+
+def _shipped(found: Reasoning) -> tuple[str, ...]:
+    """Return what was released of the run: the tested model, a refitted one, or nothing."""
+    told = () if found.refit is None else refitted(from_json(Refit, found.refit.body))
+    if found.release is not None:
+        release = from_json(Release, found.release.body)
+        which = (
+            "the model trained once more" if release.candidate.refit_of else "the model that was tested"
+        )
+        return (*told, f"Version {release.version.number} was released: {which}.")
+    ended = "." if found.run_finished else ", and the run has not ended."
+    return (*told, f"This run released nothing{ended}")
+
+
+def _section(title: str, lines: tuple[str, ...]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield title
+        yield from (f"  {line}" for line in lines)
+
+
+def _as_json(found: Reasoning) -> dict[str, Any]:
+    comparison = None if found.comparison is None else from_json(Comparison, found.comparison.body)
+    return {
+        **to_json(found),
+        "why": list(sentences(comparison)) if comparison else [],
+        "shipped": list(_shipped(found)) if comparison else [],
+        "would_change": list(remedies(comparison)) if comparison else [],
+    }
