@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from evergreen.artefacts import write_atomically
 from evergreen.errors import ArtefactDamaged, BadConfiguration, LeaseLost, StoreUnavailable, bounded
 from evergreen.file_lock import locked
+from evergreen.gate_spec import Task
 from evergreen.names import NAME_RULE, name_problem
 from evergreen.paths import contained
 from evergreen.ports import Pointer
 from evergreen.results import ColumnType, ModelArtefact, Release, from_json, to_json
-from evergreen.spec import Task
 
 
 @dataclass(frozen=True, slots=True)
