@@ -166,6 +166,25 @@ def test_ten_thousand_categories_missing_values_and_unknown_ones_work(
     assert answer.shape == (10, 2)
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    ["sklearn.ensemble.RandomForestClassifier", "sklearn.tree.DecisionTreeClassifier", BOOSTING],
+)
+@pytest.mark.parametrize("seen", [True, False])
+def test_missing_numbers_beside_many_categories_are_learnt_from_and_answered(
+    estimator: str, seen: bool
+) -> None:
+    rows = with_column(rows_of(400, 0), "tail", [f"tail{i % 40}" for i in range(400)])
+    rows = with_column(rows, "gate", [f"gate{i % 37}" for i in range(400)])
+    if seen:
+        distance = [None if i % 9 == 0 else d for i, d in enumerate(rows["distance"].to_pylist())]
+        rows = with_column(rows, "distance", pa.array(distance))
+    fitted = fit_rows(rows, estimator=estimator)
+    nulls = pa.table({f.name: pa.nulls(1, rows.schema.field(f.name).type) for f in fitted.features})
+    answer = predict(fitted.model, feature_frame(nulls, fitted.features), fitted.classes)
+    assert answer.shape == (1, 2)
+
+
 @pytest.mark.parametrize("estimator", [BOOSTING, "sklearn.ensemble.RandomForestClassifier"])
 def test_the_same_input_gives_the_same_predictions(estimator: str) -> None:
     first, second = (fit_rows(rows_of(300, 0), estimator=estimator) for _ in range(2))

@@ -36,6 +36,7 @@ _PARTS = "part of a fitted scikit-learn estimator; plain attributes, each checke
 TRUSTED_TYPES: Mapping[str, str] = {
     "functools.partial": "the function inside and its arguments must be trusted by themselves",
     "numpy.dtype": "names a type of numbers",
+    "scipy.sparse._csr.csr_matrix": "arrays of numbers, which SciPy reads without pickle",
     "sklearn._loss.loss.HalfGammaLoss": _LOSSES,
     "sklearn._loss.loss.HalfPoissonLoss": _LOSSES,
     "sklearn._loss.loss.HalfSquaredError": _LOSSES,

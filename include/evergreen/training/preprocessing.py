@@ -3,7 +3,8 @@
 Text columns become categories: native ones where the estimator has them (HistGradientBoosting), else
 one column per frequent category. Rare categories share one bucket, so any number of categories works;
 categories not seen in training are missing values or fall into that bucket. Numbers pass as they are
-where the estimator takes missing values, else they are imputed by the median and scaled.
+where the estimator takes missing values, else they are imputed by the median and scaled; so they are
+beside sparse categories, as no estimator takes missing values in a sparse matrix.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ def around(estimator: Any, frame: pd.DataFrame) -> Any:
     text = [str(name) for name in frame.columns if frame[name].dtype == object]
     numbers = [str(name) for name in frame.columns if frame[name].dtype != object]
     native = _takes_categories(estimator)
+    sparse = bool(text) and not native and _input_tag(estimator, "sparse")
     steps = []
     if text:
-        steps.append(("categories", _categories(estimator, native), text))
+        steps.append(("categories", _categories(estimator, native, sparse), text))
     if numbers:
-        steps.append(("numbers", _numbers(estimator), numbers))
+        steps.append(("numbers", _numbers(estimator, sparse), numbers))
     columns = ColumnTransformer(steps, verbose_feature_names_out=False)
     if native:
         # Names, so that parameters such as monotonic_cst may speak of columns by name.
@@ -58,7 +60,7 @@ def _most_native(estimator: Any) -> int:
     return max(1, min(MOST_NATIVE_CATEGORIES, bins - 1)) if type(bins) is int else 1
 
 
-def _categories(estimator: Any, native: bool) -> Any:
+def _categories(estimator: Any, native: bool, sparse: bool) -> Any:
     import numpy as np
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
@@ -72,16 +74,16 @@ def _categories(estimator: Any, native: bool) -> Any:
     return OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         max_categories=MOST_COLUMNS_PER_TEXT,
-        sparse_output=_input_tag(estimator, "sparse"),
+        sparse_output=sparse,
     )
 
 
-def _numbers(estimator: Any) -> Any:
+def _numbers(estimator: Any, sparse: bool) -> Any:
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if _input_tag(estimator, "allow_nan"):
+    if not sparse and _input_tag(estimator, "allow_nan"):
         return "passthrough"
     return Pipeline(
         [
