@@ -12,9 +12,10 @@ import psutil
 import pytest
 from rich.console import Console
 
+from evergreen.comparison import Comparison
 from evergreen.demo import run
 from evergreen.demo.airflow_home import TOKEN_VARIABLE, RunningAirflow, find_airflow
-from evergreen.results import Comparison, RunReport, from_json
+from evergreen.results import RunReport, from_json
 from evergreen.settings import Settings
 from evergreen.wiring import open_ledger
 
@@ -97,9 +98,9 @@ def test_both_models_beat_the_base_rate_and_by_more_than_chance(ledger, model):
     comparisons = [from_json(Comparison, e.body) for e in ledger.entries(model=model, kind="comparison")]
     assert len(comparisons) == 2
     for comparison in comparisons:
-        assert comparison.over_baseline.high < 0
-        assert comparison.rows > 20_000
-        assert comparison.clusters >= 28
+        assert comparison.evidence.over_baseline.interval.high < 0
+        assert comparison.evidence.rows > 20_000
+        assert comparison.evidence.clusters >= 28
 
 
 @pytest.mark.parametrize("model", run.MODELS)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from evergreen.comparison import Interval
 from evergreen.demo import progress
 from evergreen.demo.airflow_api import DagRun, TaskRun
 from evergreen.demo.summary import Month, print_months
-from evergreen.results import Interval
 
 MARCH, APRIL = date(2013, 3, 1), date(2013, 4, 1)
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,10 +10,9 @@ from evergreen.results import (
     Artefact,
     Candidate,
     ColumnType,
-    Comparison,
     ExpectationOutcome,
-    Interval,
     ModelArtefact,
+    Refit,
     Release,
     Retrain,
     RunReport,
@@ -25,6 +24,7 @@ from evergreen.results import (
     to_json,
 )
 from evergreen.window import windows_at
+from tests.comparisons import SERVING, comparison, slice_of
 from tests.fakes.bench import MARCH, pinned
 
 DATA = pinned().spec.data
@@ -36,7 +36,6 @@ CANDIDATE = Candidate(
     100, 50, {"log_loss": 0.5}, ("a warning",),
 )  # fmt: skip
 VERSION = Version("churn", 2, "key", MODEL)
-OVER = Interval(-0.1, -0.2, 0.0, 0.95)
 OUTCOME = ExpectationOutcome(
     "expect_x", {"column": "x"}, "warning", False, "3 of 9", 3, ("1", "2"), None
 )
@@ -45,10 +44,8 @@ RESULTS = (
     Snapshot("/store/1", "c" * 64, WINDOWS.whole, 9, (ColumnType("x", "double"),), (FILE,)),
     ValidationReport(True, 9, (OUTCOME,), 3, "/q/rows.parquet", "/q/report.html", (FILE,)),
     CANDIDATE,
-    Comparison(
-        True, ("because",), "log_loss", "superiority", 0.0, 9, 3, 0.4, None, 0.6, None, OVER,
-        1, 7, ("a note",),
-    ),
+    comparison(notes=("a note",), slices=(slice_of("north"),)),
+    Refit("key", CANDIDATE, SERVING, False, "it does not fit"),
     VERSION,
     Release("churn", VERSION, CANDIDATE, 1, datetime(2013, 3, 1, tzinfo=UTC), "local", "churn/one"),
     StepFailure("ingest", "SourceUnavailable", "no answer", True),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evergreen.comparison import CheckName, Evidence
-from evergreen.evidence import metrics
 from evergreen.evidence.calibration import calibration
 from evergreen.evidence.fairness import gaps
 from evergreen.evidence.judged_rows import JudgedRows
@@ -59,7 +58,7 @@ def gather(
         over_last_period=None if last_period is None else between(challenger, last_period),
         over_champion=None
         if champion is None
-        else between(challenger, champion, relative=_relative(rule, rows, champion)),
+        else between(challenger, champion, relative=_relative(rule)),
         champion_over_baseline=None if champion is None else between(champion, baseline),
         slices=slices,
         gaps=() if rule.fairness is None else gaps(rule, rows, columns, challenger, champion),
@@ -92,14 +91,10 @@ def constant(answer: Sequence[float], known: Sequence[str], rows: JudgedRows) ->
     return np.broadcast_to(row, (len(rows), len(rows.classes)))
 
 
-def _relative(rule: Gate, rows: JudgedRows, champion: np.ndarray) -> float:
-    """Return r of a relative margin, such that the limit is that of `first - (1 + r) * second`."""
+def _relative(rule: Gate) -> float:
+    """Return r of a relative margin: the limit is where `first - (1 + r) * second` is 0."""
     if not rule.margin.relative:
-        return 0.0
-    try:
-        value = metrics.value(rule.metric, rows, champion)
-    except metrics.MetricUndefined:
         return 0.0
     worse = -1.0 if rule.higher_is_better else 1.0
     allowed = 1.0 if rule.policy == "non_inferiority" else -1.0
-    return float(np.sign(value)) * worse * allowed * rule.margin.amount
+    return worse * allowed * rule.margin.amount
