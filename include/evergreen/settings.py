@@ -21,6 +21,8 @@ VARIABLES: Mapping[str, str] = {
     "EVERGREEN_MODELS": "folder of the model files for the command line (default dags/models)",
     "EVERGREEN_LEASE_SECONDS": "how long a silent run keeps its model's lease (default 600)",
     "EVERGREEN_TRUSTED_TYPES": "comma-separated further types that a model may hold",
+    "EVERGREEN_AIRFLOW_CONNECTION": "connection id for Airflow's own REST API: where it is set, "
+    "the task report writes the decision into the run's note",
 }
 
 _LONGEST_LEASE = 7 * 24 * 3600
@@ -40,6 +42,7 @@ class Settings:
     models: Path
     lease_seconds: float
     trusted_types: tuple[str, ...]
+    airflow_connection: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -65,6 +68,7 @@ class Settings:
                 for name in env.get("EVERGREEN_TRUSTED_TYPES", "").split(",")
                 if name.strip()
             ),
+            airflow_connection=env.get("EVERGREEN_AIRFLOW_CONNECTION") or None,
         )
 
 

@@ -248,7 +248,7 @@ HEAVY = (
     "evergreen.adapters",
     "evergreen.ledger",
     "evergreen.wiring",
-    "evergreen.gate",
+    "evergreen.gate.",
 )
 LOADED = """
 import json, sys

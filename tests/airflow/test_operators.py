@@ -13,11 +13,13 @@ import pytest
 import yaml
 
 from evergreen import errors, results, steps
+from evergreen.evidence.words import sentences
 from evergreen.redaction import hide
 from evergreen.spec import ModelSpec
 from evergreen.window import Window, windows_at
 from tests.airflow.conftest import model_text
 from tests.airflow.test_run_context import FakeDagRun, RunType
+from tests.comparisons import SERVING, check, comparison, difference
 from tests.fakes.ledger import FakeLedger
 
 RUN_KEY = "flight_delay/run 1"
@@ -32,20 +34,11 @@ def retrain(release: results.ReleaseWish = "auto") -> results.Retrain:
     return results.Retrain(RUN_KEY, model, windows, "schedule", release, "code 1")
 
 
-INTERVAL = results.Interval(-0.01, -0.02, 0.001, 0.95)
-COMPARISON = results.Comparison(
+COMPARISON = comparison(
+    decision="keep",
     promote=False,
-    reasons=("not proven better than version 3",),
-    metric="log_loss",
-    policy="superiority",
-    margin=0.0,
-    rows=100,
-    clusters=30,
-    challenger_loss=0.5,
-    champion_loss=0.49,
-    baseline_loss=0.6,
-    over_champion=INTERVAL,
-    over_baseline=INTERVAL,
+    checks=(check("baseline"), check("champion", "failed", "kept: +0.01, superiority needs less")),
+    over_champion=difference(0.01, 0.002),
 )
 VERSION = results.Version("flight_delay", 4, "c" * 64, results.ModelArtefact("runs:/1", "m" * 64, ()))
 FAILED_EXPECTATION = results.ExpectationOutcome(
@@ -218,7 +211,32 @@ def test_a_kept_champion_skips_register_with_the_reasons(execute, step, ledger):
 
     remember(ledger, "comparison", COMPARISON)
     step("register", None)
-    with pytest.raises(AirflowSkipException, match="kept: not proven better than version 3"):
+    with pytest.raises(AirflowSkipException, match="Keep version 3: the new model is worse than"):
+        execute("register")
+
+
+def test_evaluate_tells_the_reasoning_in_the_words_of_the_report(execute, step, caplog):
+    step("evaluate", COMPARISON)
+    with caplog.at_level(logging.INFO):
+        told = execute("evaluate")
+    assert told["decision"] == "keep"
+    assert set(sentences(COMPARISON)) <= {
+        record.getMessage().removeprefix(f"{RUN_KEY}: ") for record in caplog.records
+    }
+
+
+def test_a_refit_that_is_not_fit_to_serve_skips_register_with_its_faults(execute, step, ledger):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    remember(ledger, "comparison", comparison())
+    candidate = results.Candidate(
+        "c", "run", "classification", VERSION.model, (), (), (), 100, 10, {}, refit_of="t"
+    )
+    remember(
+        ledger, "refit", results.Refit("t", candidate, SERVING, False, "kept: not fit to serve: slow")
+    )
+    step("register", None)
+    with pytest.raises(AirflowSkipException, match="not fit to serve: slow"):
         execute("register")
 
 

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from evergreen import steps
 from evergreen.redaction import redact
+from evergreen_airflow.run_note import write_note
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ReportOperator(StepOperator):
         told = steps.report(workspace, run.key, failure)
         for line in told.lines:
             log.info("%s", redact(line))
+        write_note(run.context["dag_run"], (told.summary, *told.lines))
         if failed or told.outcome in FAILED_OUTCOMES:
             message = "; ".join(filter(None, [told.summary, failure]))
             raise AirflowFailException(redact(message))
