@@ -16,6 +16,7 @@ Tier = Literal["low", "medium", "high"]
 Task = Literal["classification", "regression"]
 Policy = Literal["superiority", "non_inferiority"]
 Breach = Literal["block", "report"]
+WhenInconclusive = Literal["keep", "promote"]
 FairnessMetric = Literal["demographic_parity", "equalized_odds", "equal_opportunity", "group_loss"]
 MetricName = Literal[
     "log_loss",
@@ -191,6 +192,20 @@ Cluster = Annotated[
 ]
 SliceColumn = Annotated[
     Annotated[Column, Tag("word")] | Annotated[BinnedColumn, Tag("section")],
+    Discriminator(_word_or_section),
+]
+
+
+class InconclusiveByTier(Section):
+    """What an inconclusive comparison does at each tier; files that share their gate may differ so."""
+
+    low: WhenInconclusive = Field("keep", description="At tier low.", examples=["promote"])
+    medium: WhenInconclusive = Field("keep", description="At tier medium.", examples=["keep"])
+    high: WhenInconclusive = Field("keep", description="At tier high.", examples=["keep"])
+
+
+Inconclusive = Annotated[
+    Annotated[WhenInconclusive, Tag("word")] | Annotated[InconclusiveByTier, Tag("section")],
     Discriminator(_word_or_section),
 ]
 
@@ -379,11 +394,12 @@ class Gate(Section):
         description="Fewest days (or other clusters) that anything is proven on.",
         examples=[10],
     )
-    inconclusive: Literal["keep", "promote"] = Field(
+    inconclusive: Inconclusive = Field(
         "keep",
-        description="What is done where the test rows cannot tell challenger and champion apart. "
-        "promote still needs every other check, and a challenger proven better than nothing.",
-        examples=["keep"],
+        description="What is done where the test rows cannot tell challenger and champion apart, at any "
+        "tier or by tier. promote still needs every other check, and a challenger proven better than "
+        "nothing.",
+        examples=["keep", {"low": "promote"}],
     )
     slices: list[SliceColumn] = Field(
         default=[],
@@ -420,6 +436,17 @@ class Gate(Section):
     def task(self) -> Task:
         """What kind of estimator the metric judges."""
         return self.metric.task if isinstance(self.metric, OwnMetric) else METRICS[self.metric.type].task
+
+    def when_inconclusive(self, tier: Tier) -> WhenInconclusive:
+        """Return what an inconclusive comparison does at a tier."""
+        if isinstance(self.inconclusive, InconclusiveByTier):
+            by_tier: dict[Tier, WhenInconclusive] = {
+                "low": self.inconclusive.low,
+                "medium": self.inconclusive.medium,
+                "high": self.inconclusive.high,
+            }
+            return by_tier[tier]
+        return self.inconclusive
 
     @property
     def metric_name(self) -> str:

@@ -144,6 +144,12 @@ def test_the_owner_may_let_an_inconclusive_challenger_win():
     assert not compare(gate(inconclusive="promote"), "low", harmed).promote
 
 
+@pytest.mark.parametrize(("tier", "promoted"), [("low", True), ("medium", False), ("high", False)])
+def test_the_owner_may_choose_by_tier(tier: Tier, promoted: bool):
+    rule = gate(inconclusive={"low": "promote"})
+    assert compare(rule, tier, evidence(over_champion=over(0.0))).promote is promoted
+
+
 def test_an_inconclusive_answer_says_what_would_settle_it():
     answer = compare(gate(), "medium", evidence(over_champion=over(0.0)))
     tails = stats.t.ppf(0.975, DEGREES) + stats.t.ppf(0.8, DEGREES)

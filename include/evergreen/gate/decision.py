@@ -36,7 +36,7 @@ def compare(rule: Gate, tier: Tier, evidence: Evidence) -> Comparison:
     the whole interval of the paired difference is better than the limit: the margin for
     `non_inferiority`, minus the margin for `superiority`. Where the interval lies wholly on the other
     side the champion is kept; where it holds the limit the answer is inconclusive, and
-    `rule.inconclusive` says what is done. No declared check may fail beside.
+    `rule.when_inconclusive` says what is done. No declared check may fail beside.
 
     Args:
         rule: The model file's gate.
@@ -47,7 +47,7 @@ def compare(rule: Gate, tier: Tier, evidence: Evidence) -> Comparison:
     checks = tuple(_checks(rule, tier, evidence))
     decision = _decision(checks)
     unsettled = [check.name for check in checks if check.verdict == "inconclusive"]
-    waived = rule.inconclusive == "promote" and unsettled == ["champion"]
+    waived = rule.when_inconclusive(tier) == "promote" and unsettled == ["champion"]
     over = evidence.over_champion
     return Comparison(
         decision=decision,
@@ -152,8 +152,7 @@ def _settling(rule: Gate, evidence: Evidence, unsettled: CheckName) -> Settling 
     tails = stats.t.ppf((1 + rule.confidence) / 2, over.degrees) + stats.t.ppf(POWER, over.degrees)
     detectable = float(tails * over.error)
     distance = abs(harmed[0] - bound)
-    growth = (detectable / distance) ** 2 if distance else math.inf
-    if growth > MOST_GROWTH:
+    if detectable > math.sqrt(MOST_GROWTH) * distance:
         return Settling(detectable, None, None)
-    growth = max(growth, 1.0)
+    growth = max((detectable / distance) ** 2, 1.0)
     return Settling(detectable, math.ceil(over.rows * growth), math.ceil(over.clusters * growth))
