@@ -16,7 +16,7 @@ from typing import Any, get_args
 from evergreen.document import Document, KeyPath, dotted
 from evergreen.durations import Duration
 from evergreen.errors import Problem
-from evergreen.gate_spec import METRICS, Gate, Task
+from evergreen.gate_spec import METRICS, RANKING, Gate, Task
 from evergreen.window import windows_at
 
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
@@ -25,14 +25,17 @@ _DAY = timedelta(days=1)
 
 def metric_task(document: Document) -> Task | None:
     """Return what kind of estimator the file's metric judges, or None where that is not said."""
-    named = document.find("gate", "metric", kind=str) or document.find(
-        "gate", "metric", "type", kind=str
-    )
+    named = _metric_name(document)
     facts = METRICS.get(named or "")
     if facts is not None:
         return facts.task
     said = document.find("gate", "metric", "task", kind=str) if named == "own" else None
     return next((task for task in get_args(Task) if task == said), None)
+
+
+def _metric_name(document: Document) -> str | None:
+    section = document.find("gate", "metric", "type", kind=str)
+    return document.find("gate", "metric", kind=str) or section
 
 
 def columns_of_the_gate(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
@@ -49,9 +52,15 @@ def columns_of_the_gate(document: Document, path: Path) -> Iterator[Problem]:  #
         if column == document.find("data", "label", "column", kind=str):
             fix = "name a column that is known when the model is asked"
             yield document.problem(keys, "this column is the label", got=repr(column), fix=fix)
-        elif column == document.find("data", "key", kind=str) and part in known:
-            what = "this column is data.key, so every group would be one row"
-            yield document.problem(keys, what, got=repr(column), fix="name a column of groups")
+        elif part in known and column in _no_groups(document):
+            what = f"this column is {_no_groups(document)[column]}, which has no groups of rows"
+            fix = "name a column of few values, such as the weekday of a time"
+            yield document.problem(keys, what, got=repr(column), fix=fix)
+
+
+def _no_groups(document: Document) -> Mapping[str, str]:
+    found = {key: document.find("data", key, kind=str) for key in ("key", "time_column")}
+    return {column: f"data.{key}" for key, column in found.items() if column is not None}
 
 
 def _weight(document: Document) -> Iterator[Problem]:
@@ -78,12 +87,17 @@ def _named_columns(document: Document) -> Iterator[tuple[KeyPath, str]]:
 
 
 def what_only_classifiers_have(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
-    """Yield a problem for each demand that the metric's task cannot meet."""
+    """Yield a problem for each demand that the metric or its task cannot meet."""
     fairness = document.find("gate", "fairness", "metric", kind=str)
     favourable = document.find("gate", "fairness", "favourable", kind=object)
     if fairness == "group_loss" and favourable is not None:
         what = "group_loss knows no favourable class"
         yield document.problem(("gate", "fairness", "favourable"), what, on_key=True, fix="leave it out")
+    named = _metric_name(document)
+    if fairness == "group_loss" and named in RANKING:
+        what = f"{named} is no mean over rows, so no group has a loss of its own"
+        fix = "choose another gate.metric, such as log_loss, or compare decisions"
+        yield document.problem(("gate", "fairness", "metric"), what, got=repr(fairness), fix=fix)
     if metric_task(document) != "regression":
         return
     if fairness in {"demographic_parity", "equalized_odds", "equal_opportunity"}:

@@ -53,6 +53,9 @@ METRICS: Mapping[str, MetricFacts] = {
     "squared_error": MetricFacts("regression", higher_is_better=False),
 }
 
+RANKING = frozenset({"average_precision", "roc_auc"})
+"""Metrics that are no mean over rows."""
+
 BREACH_BY_TIER: Mapping[Tier, Breach] = {"low": "report", "medium": "block", "high": "block"}
 """What a breach does where the model file does not say: of fairness, calibration or the leak checks."""
 

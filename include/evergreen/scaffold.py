@@ -41,10 +41,15 @@ train:
   estimator: sklearn.ensemble.HistGradientBoostingClassifier
   params: {max_iter: 200}
 gate:
-  metric: log_loss          # or brier, error_rate; squared_error, absolute_error for a regressor
-  policy: non_inferiority   # or superiority
-  margin: 0.002             # the difference that matters, in the metric's unit
+  metric: log_loss          # or brier, roc_auc, …; squared_error, absolute_error, … for a regressor
+  policy: non_inferiority   # the fresher model wins ties; or superiority: it must be proven better
+  margin: 0.002             # the difference that matters: in the metric's unit, or "1%" of its value
   confidence: 0.95
+  # cluster: {column: customer_id}   # rows that may be alike; without it, those of one day
+  # slices: [country]                # columns none of whose values may be harmed
+  # fairness: {columns: [sex], metric: equalized_odds, bound: 0.1}
+  # calibration: {max_error: 0.05}   # how well probabilities must match what happens
+  # serving: {size: 50 MB, p99_latency_ms: 50}
 """)
 _SQL_SOURCE = Template("""\
   source:

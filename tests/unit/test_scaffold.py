@@ -21,6 +21,17 @@ def test_what_is_written_lints_clean_and_loads(tmp_path, source, name):
     assert (model.query is not None) == (source == "sql")
 
 
+def test_what_is_commented_out_lints_clean_too(tmp_path):
+    path = scaffold("flights", tmp_path, "sql")[0]
+    gate = path.read_text().partition("gate:")[2]
+    assert gate.count("\n  # ") == 5
+    path.write_text(path.read_text().replace("\n  # ", "\n  "))
+    assert [str(problem) for problem in lint([tmp_path])] == []
+    spec = load_model(path).spec
+    assert spec.gate.slices == ["country"]
+    assert spec.gate.serving.size is not None
+
+
 def test_each_source_gets_the_files_it_needs(tmp_path):
     assert [path.relative_to(tmp_path).as_posix() for path in scaffold("a", tmp_path, "sql")] == [
         "a.yaml",
