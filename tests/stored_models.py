@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import skops.io
 import yaml
 from sklearn.linear_model import LogisticRegression
@@ -17,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from evergreen.artefacts import describe_folder, folder_digest
 from evergreen.results import ModelArtefact
+from tests.odd_models import Answering
 
 DESCRIPTION: dict[str, Any] = {
     "flavors": {
@@ -63,6 +68,17 @@ class StoredModel:
         tree = {"flavors": DESCRIPTION["flavors"] | changed}
         (self.folder / "MLmodel").write_text(yaml.safe_dump(tree))
 
+    def sign(self, inputs: Sequence[tuple[str, str]], shape: Sequence[int]) -> None:
+        """Write an honest MLmodel file with a signature."""
+        columns = [{"type": kind, "name": name, "required": False} for name, kind in inputs]
+        output = {"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [*shape]}}
+        signature = {"inputs": json.dumps(columns), "outputs": json.dumps([output]), "params": None}
+        (self.folder / "MLmodel").write_text(yaml.safe_dump(DESCRIPTION | {"signature": signature}))
+
+    def refer(self, predictions: np.ndarray) -> None:
+        """Write what the training process predicted for the first test rows."""
+        np.save(self.folder / "reference.npy", predictions)
+
     def write(self, name: str, content: bytes) -> None:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +100,15 @@ def honest(folder: Path) -> StoredModel:
     stored = StoredModel(folder / "stored", folder / "marker")
     stored.write("model.skops", skops.io.dumps(fitted()))
     stored.describe()
+    return stored
+
+
+def answering(folder: Path, manner: str, rows: pa.Table, reference_rows: int) -> StoredModel:
+    """Return a regressor of `x` and `c` with its signature and its predictions of the first rows."""
+    stored = StoredModel(folder / "stored", folder / "marker")
+    stored.write("model.skops", skops.io.dumps(Answering(manner)))
+    stored.sign([("x", "double"), ("c", "string")], [-1])
+    stored.refer(Answering("well").predict(rows.slice(0, reference_rows).to_pandas()))
     return stored
 
 

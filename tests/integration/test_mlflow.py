@@ -113,6 +113,62 @@ def test_the_stored_model_says_how_to_run_it(trainer: MlflowTrainer, client: Any
     assert logged.source_run_id == candidate.run_id
 
 
+def test_the_model_keeps_the_training_predictions_of_the_first_test_rows(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore
+) -> None:
+    test = rows_of(1100, 1)
+    candidate = train(trainer, "k", spec_of("keeps_reference"), test=test)
+    kept = np.load(folder_of(candidate.model.uri) / "reference.npy", allow_pickle=False)
+    assert "reference.npy" in {artefact.name for artefact in candidate.model.artefacts}
+    assert (kept.shape, kept.dtype) == ((1000, 2), np.float64)
+    scored = ChildScorer(mlflow_store.tracking_uri, ()).predict(candidate, test.slice(0, 1000))
+    np.testing.assert_allclose(kept, scored, atol=1e-12)
+
+
+def test_a_refit_keeps_no_metric_and_no_picture_and_names_what_was_tested(
+    trainer: MlflowTrainer, client: Any
+) -> None:
+    spec = spec_of("refit_run")
+    tested = train(trainer, "tested", spec)
+    refit = train(trainer, "refit", spec, refit_of=tested, train=rows_of(280, 0))
+    run = client.get_run(refit.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics == {}
+    assert client.list_artifacts(refit.run_id, "plots") == []
+    tags = run.data.tags
+    assert tags["evergreen.refit_of"] == "tested"
+    assert tags["evergreen.refit_of_run"] == tested.run_id
+    assert tags["evergreen.train_window"] == "[2013-01-01T00:00Z, 2013-05-01T00:00Z)"
+    assert "evergreen.test_window" not in tags
+    assert "evergreen.refit_of" not in client.get_run(tested.run_id).data.tags
+
+
+def test_attached_files_lie_under_evidence_and_the_last_of_a_name_counts(
+    trainer: MlflowTrainer, client: Any
+) -> None:
+    candidate = train(trainer, "k", spec_of("attached_files"))
+    trainer.attach(candidate, {"comparison.json": b"{}", "comparison.png": b"picture"})
+    trainer.attach(candidate, {"comparison.json": b"[]"})
+    run = client.get_run(candidate.run_id)
+    folder = folder_of(run.info.artifact_uri) / "evidence"
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
+        "comparison.json": b"[]",
+        "comparison.png": b"picture",
+    }
+    assert run.info.status == "FINISHED"
+
+
+def test_files_cannot_be_attached_outside_the_folder_or_to_a_deleted_run(
+    trainer: MlflowTrainer, client: Any
+) -> None:
+    candidate = train(trainer, "k", spec_of("attached_outside"))
+    with pytest.raises(ValueError, match="must stay inside"):
+        trainer.attach(candidate, {"../candidate.json": b"{}"})
+    client.delete_run(candidate.run_id)
+    with pytest.raises(ArtefactDamaged, match=f"runs restore --run-id {candidate.run_id}"):
+        trainer.attach(candidate, {"comparison.json": b"{}"})
+
+
 def test_the_scorer_answers_what_the_trained_model_answered(
     trainer: MlflowTrainer, mlflow_store: MlflowStore
 ) -> None:
