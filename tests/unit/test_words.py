@@ -128,6 +128,16 @@ def test_a_kept_champion_has_its_foremost_reason(over, why):
     assert reason(kept) == why
 
 
+@pytest.mark.parametrize(
+    ("estimate", "told"),
+    [(-0.0028, "better than version 3"), (0.0, "not worse than version 3 by 0.01 or more")],
+)
+def test_a_fresher_model_that_is_not_worse_is_called_better_only_where_it_is_proven(estimate, told):
+    over = difference(estimate, 0.0023)
+    won = judged(replace(EVIDENCE, over_champion=over), policy="non_inferiority", margin=0.01)
+    assert headline(won) == f"Promote: the new model is proven {told}."
+
+
 def test_better_by_less_than_the_margin_is_not_called_worse():
     over = difference(-0.0028, 0.0023)
     kept = judged(replace(EVIDENCE, over_champion=over), margin=0.01)

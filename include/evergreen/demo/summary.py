@@ -89,7 +89,7 @@ def print_months(console: Console, model: str, months: Sequence[Month]) -> None:
     table = Table(
         title=f"{model}, month by month", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
-    for heading in ("Tested on", "Champion", "Challenger", "Difference, 95% interval", "Decision"):
+    for heading in ("Tested on", "Before", "New", "Difference, 95% interval", "Decision"):
         table.add_column(heading, no_wrap=True)
     table.add_column("Time", justify="right", no_wrap=True)
     for month in months:

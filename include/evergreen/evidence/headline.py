@@ -100,6 +100,9 @@ def _proven(comparison: Comparison) -> str:
         return f"the new model is proven better than {CONSTANT}; {why}"
     if comparison.policy == "superiority":
         return f"the new model is proven better than {champion_of(comparison)}{_by_margin(comparison)}"
+    interval = comparison.evidence.over_champion.interval
+    if interval and improvement(interval, higher_is_better=comparison.higher_is_better).low > 0:
+        return f"the new model is proven better than {champion_of(comparison)}"
     allowed = f" by {comparison.margin} or more" if has_margin(comparison) else ""
     return f"the new model is proven not worse than {champion_of(comparison)}{allowed}"
 
