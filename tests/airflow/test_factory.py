@@ -32,9 +32,41 @@ def dag():
 
 def test_a_model_gives_eight_tasks_in_the_order_of_the_steps(dag):
     assert dag.dag_id == "flight_delay__retrain"
+    steps = [step for step in STEPS if step != "refit"]
+    assert [task.task_id for task in dag.topological_sort()] == steps
+    for before, after in pairwise(steps):
+        assert dag.get_task(before).downstream_task_ids == {after}
+
+
+def test_a_model_that_is_refitted_has_a_task_for_it_between_evaluate_and_register():
+    from evergreen_airflow.factory import build_retrain_dag
+
+    spec = spec_of()
+    refitted = spec.model_copy(update={"train": spec.train.model_copy(update={"refit": True})})
+    dag = build_retrain_dag(refitted, PATH)
     assert [task.task_id for task in dag.topological_sort()] == list(STEPS)
     for before, after in pairwise(STEPS):
         assert dag.get_task(before).downstream_task_ids == {after}
+
+
+def test_the_dags_page_names_the_gates_metric_margin_and_protections():
+    from evergreen_airflow.docs import retrain_doc
+
+    spec = spec_of()
+    gate = yaml.safe_load(
+        """
+        metric: {type: quantile_loss, quantile: 0.9}
+        margin: 1%
+        slices: [origin, {column: "dist*nce", bins: 4}]
+        """
+    )
+    asked = type(spec.gate).model_validate(gate)
+    page = retrain_doc(spec.model_copy(update={"gate": asked}))
+    assert (
+        "- **Gate**: at 95% confidence the challenger must prove not to be worse than the champion in "
+        "`quantile_loss(0.9)` by 1%, and must beat always giving the same answer; no slice by `origin`, "
+        "`dist*nce` may be harmed" in page
+    )
 
 
 def test_each_task_is_the_operator_of_the_file_of_its_name(dag):
