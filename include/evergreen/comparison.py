@@ -211,8 +211,9 @@ class Settling:
 class Comparison:
     """The gate's answer.
 
-    `decision` is what the evidence says, `promote` what is done about it. `limit` is the margin in the
-    metric's unit. `clustered_by` and all else that was measured stand in `evidence`.
+    `decision` is what the evidence says, `promote` what is done about it. `limit` is the harm, in the
+    metric's unit, that all of the interval against the champion must stay below: the margin, or minus it
+    for superiority. `clustered_by` and all else that was measured stand in `evidence`.
     """
 
     decision: Decision

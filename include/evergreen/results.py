@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter
 
+from evergreen import older_entries
 from evergreen.comparison import Comparison, Serving
 from evergreen.gate_spec import Task
 from evergreen.spec import ModelSpec, Suite
@@ -135,9 +136,9 @@ class Candidate:
     `classes` is empty for regression. `baseline` is what the trivial predictor answers for every row:
     the class shares of the training rows, or the mean of their labels (their median for absolute_error);
     `last_period` is the same of the last rows of the train window only, as many days as are tested on.
-    `trained_on` is the window of the rows that were learnt from. The model's files hold what the training
-    process answered for the first `reference_rows` test rows. `refit_of` is the key of the candidate
-    that was tested, where this one was trained after its win on train and test rows together.
+    `trained_on` is the window of the rows that were learnt from. The model's files hold what the
+    training process answered for the first `reference_rows` test rows. `refit_of` is the key of the
+    candidate that was tested, where this one was trained after its win on train and test rows together.
     """
 
     key: str
@@ -246,6 +247,8 @@ def to_json(result: object) -> dict[str, Any]:
 
 
 def from_json(kind: type[_T], plain: Mapping[str, Any]) -> _T:
-    """Return the result that `to_json` made `plain` from."""
+    """Return the result that `to_json` made `plain` from, now or in an earlier version."""
+    if kind is Comparison:
+        plain = older_entries.comparison(plain)
     result: _T = _adapter(cast("Hashable", kind)).validate_python(plain)
     return result

@@ -113,6 +113,7 @@ def test_the_table_of_months_fits_eighty_columns_and_says_why():
         champion_before=11,
         challenger=12,
         metric="log_loss",
+        higher_is_better=False,
         compared_with="champion",
         difference=Interval(-0.06818, -0.1002, -0.03612, 0.95),
         outcome="promoted",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from evergreen.canonical import canonical
+from evergreen.comparison import Comparison
 from evergreen.results import (
     STEP_RESULTS,
     Artefact,
@@ -62,3 +63,20 @@ def test_a_result_comes_back_from_the_ledgers_json_as_it_was(result: object):
 
 def test_no_kind_of_result_is_left_out():
     assert {type(result) for result in RESULTS} == set(STEP_RESULTS)
+
+
+def test_a_comparison_of_before_the_three_answers_is_still_read():
+    over = {"estimate": -0.06, "low": -0.1, "high": -0.02, "confidence": 0.95}
+    plain = {
+        "promote": True, "reasons": ["beats the baseline: by far"], "metric": "log_loss",
+        "policy": "non_inferiority", "margin": 0.002, "rows": 900, "clusters": 30,
+        "challenger_loss": 0.4, "champion_loss": None, "baseline_loss": 0.46, "over_champion": None,
+        "over_baseline": over, "champion_version": None, "champion_seq": None, "notes": ["a note"],
+    }  # fmt: skip
+    found = from_json(Comparison, plain)
+    assert (found.decision, found.promote, found.margin) == ("promote", True, "0.002")
+    assert found.reasons == ("beats the baseline: by far",)
+    assert str(found.against.interval) == "-0.06 (95% interval -0.1 to -0.02)"
+    assert from_json(Comparison, to_json(found)) == found
+    kept = plain | {"promote": False, "champion_loss": 0.4, "over_champion": None, "over_baseline": None}
+    assert from_json(Comparison, kept).against.problem == "all test rows fall into one cluster"

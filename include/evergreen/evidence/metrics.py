@@ -11,9 +11,17 @@ from evergreen.evidence.intervals import mean_of
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, row_losses
 from evergreen.evidence.own_metrics import own_value
-from evergreen.gate_spec import METRICS, Metric, MetricName, OwnMetric, PlainMetric, QuantileLoss, Task
+from evergreen.gate_spec import (
+    METRICS,
+    RANKING,
+    Metric,
+    MetricName,
+    OwnMetric,
+    PlainMetric,
+    QuantileLoss,
+    Task,
+)
 
-RANKING = frozenset({"roc_auc", "average_precision"})
 PLAIN_LOSSES: dict[Task, tuple[PlainMetric, ...]] = {
     task: tuple(
         PlainMetric(type=name)

@@ -16,8 +16,7 @@ from evergreen.errors import BadConfiguration, DataUnusable, bounded
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.gate_spec import OwnMetric
 from evergreen.names import did_you_mean
-
-METRICS_GROUP = "evergreen.metrics"
+from evergreen.static_code import METRICS_GROUP
 
 
 def own_value(metric: OwnMetric, rows: JudgedRows, predictions: np.ndarray) -> float | np.ndarray:

@@ -17,9 +17,9 @@ from evergreen.evidence.delong import area_estimate, placements
 from evergreen.evidence.intervals import Estimate, mean_estimate, mean_of
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, largest_difference
-from evergreen.evidence.metrics import RANKING, MetricUndefined, ranked_classes, row_values, value
+from evergreen.evidence.metrics import MetricUndefined, ranked_classes, row_values, value
 from evergreen.evidence.own_metrics import own_resampled
-from evergreen.gate_spec import Metric, OwnMetric
+from evergreen.gate_spec import RANKING, Metric, OwnMetric
 
 _ROUNDING = 1e-12
 _TOO_LITTLE = "the rows that tell the models apart are too few, or fall into too few clusters"

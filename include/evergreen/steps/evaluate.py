@@ -228,12 +228,10 @@ def _findings(
     workspace: Workspace, run_key: str, test: _TestRows, candidate: Candidate
 ) -> tuple[Finding, ...]:
     from evergreen.evidence.leaks import findings
-    from evergreen.training.labels import labelled
 
     windows, spec = test.retrain.windows, test.retrain.model.spec
     snapshot = need(workspace, "snapshot", run_key, Snapshot)
     train = workspace.snapshots.read(snapshot, windows.train, spec.data.time_column)
-    train = labelled(train, spec.data.label.column)
     rule, task = spec.gate.leaks, spec.gate.task
     return findings(rule, spec.data, task, windows, candidate.features, train, test.rows)
 
