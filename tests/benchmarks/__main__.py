@@ -1,63 +1,152 @@
-"""Runs every benchmark, each in a process of its own, and writes docs/reference/benchmarks.md."""
+"""Runs benchmarks, each in a process of its own, and writes their pages in docs/reference."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
-BENCHMARKS = {
-    "parse": "Parsing model files",
-    "orchestration": "A retrain, with and without Airflow",
-    "ingest": "Reading rows into a snapshot",
-    "ledger": "The ledger",
+REFERENCE = ROOT / "docs" / "reference"
+IMAGES = ROOT / "docs" / "images"
+TIMES, GATE = "benchmarks", "gate-benchmarks"
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A module of this package, the page that its section stands on, and how it is run.
+
+    `picture` says what its plot shows; a benchmark without has no plot.
+    """
+
+    title: str
+    page: str = TIMES
+    arguments: tuple[str, ...] = ()
+    picture: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of figures: its title and what a reader should know first."""
+
+    title: str
+    words: str
+    packages: tuple[str, ...]
+
+
+PAGES = {
+    TIMES: Page(
+        "Benchmarks",
+        "Written by `make bench`; run it to get your own. The machine is shared, so read ratios, which "
+        "compare peers of the same run, before seconds. What the gate decides is measured on "
+        f"[a page of its own]({GATE}.md).",
+        ("apache-airflow", "mlflow", "scikit-learn", "pyarrow", "sqlalchemy", "dag-factory"),
+    ),
+    GATE: Page(
+        "Benchmarks of the gate",
+        "How often the gate is wrong, what it sees, and what it costs, beside the usual rules and the "
+        f"classical tests. Written by `python -m tests.benchmarks {GATE}`; seeds are fixed, so your "
+        "rates are these. Each claim says whether it holds. How fast the rest is stands on "
+        f"[its own page]({TIMES}.md).",
+        ("numpy", "scipy", "scikit-learn", "statsmodels", "mlflow"),
+    ),
 }
-ARGUMENTS = {"ingest": ["--rows", "1000000", "10000000"]}
-PACKAGES = ("apache-airflow", "mlflow", "scikit-learn", "pyarrow", "sqlalchemy", "dag-factory")
+BENCHMARKS = {
+    "parse": Benchmark("Parsing model files"),
+    "orchestration": Benchmark("A retrain, with and without Airflow"),
+    "ingest": Benchmark("Reading rows into a snapshot", arguments=("--rows", "1000000", "10000000")),
+    "ledger": Benchmark("The ledger"),
+    "gate_null": Benchmark(
+        "Equally good models", GATE, picture="Wrong promotions of equally good models, by rule"
+    ),
+    "gate_clustered": Benchmark(
+        "Rows that are alike", GATE, picture="Wrong promotions where rows of a day are alike, by rule"
+    ),
+    "gate_worse": Benchmark(
+        "Models that are worse", GATE, picture="Chance of shipping a worse model within a year, by rule"
+    ),
+    "gate_power": Benchmark(
+        "Models that are better", GATE, picture="Power of the gate and of the classical tests"
+    ),
+    "gate_coverage": Benchmark(
+        "Intervals", GATE, picture="Share of intervals that hold the truth, by metric"
+    ),
+    "gate_flights": Benchmark(
+        "A year of real flights", GATE, picture="Log-loss of the served champion, by policy and month"
+    ),
+    "gate_speed": Benchmark("Speed", GATE, picture="Seconds of CPU for a million rows"),
+}
 
 
 def main() -> None:
-    """Measure and write the page."""
+    """Measure and write every page all of whose benchmarks ran."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("only", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}")
-    chosen = parser.parse_args().only or list(BENCHMARKS)
-    unknown = sorted(set(chosen) - set(BENCHMARKS))
+    names = ", ".join([*BENCHMARKS, *PAGES])
+    parser.add_argument("only", nargs="*", metavar="NAME", help=f"of {names}")
+    asked = parser.parse_args().only or list(PAGES)
+    unknown = sorted(set(asked) - {*BENCHMARKS, *PAGES})
     if unknown:
-        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    sections = [measured(name) for name in chosen]
-    text = "\n\n".join([head(), *sections]) + "\n"
-    if set(chosen) == set(BENCHMARKS):
-        PAGE.write_text(text, encoding="utf-8")
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {names}")
+    chosen = [name for name, one in BENCHMARKS.items() if name in asked or one.page in asked]
+    with tempfile.TemporaryDirectory() as folder:
+        sections = {name: measured(name, Path(folder)) for name in chosen}
+        for page in PAGES:
+            write(page, sections, Path(folder))
+
+
+def write(page: str, sections: dict[str, str], pictures: Path) -> None:
+    """Print the sections of a page, and write it where none is missing."""
+    wanted = [name for name, one in BENCHMARKS.items() if one.page == page]
+    found = [name for name in wanted if name in sections]
+    if not found:
+        return
+    text = "\n\n".join([head(PAGES[page]), *(sections[name] for name in found)]) + "\n"
+    if found == wanted:
+        (REFERENCE / f"{page}.md").write_text(text, encoding="utf-8")
+        for name in wanted:
+            if BENCHMARKS[name].picture:
+                shutil.copyfile(pictures / picture_of(name), IMAGES / picture_of(name))
     print(text)
 
 
-def head() -> str:
+def head(page: Page) -> str:
     """Return what was measured where, when and with what."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = ", ".join(f"{name} {version(name)}" for name in page.packages)
     return (
-        "# Benchmarks\n\n"
-        "Written by `make bench`; run it to get your own. The machine is shared, so read ratios, which "
-        "compare peers of the same run, before seconds.\n\n"
+        f"# {page.title}\n\n{page.words}\n\n"
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} "
         f"{platform.machine()}, Python {platform.python_version()}; {versions}."
     )
 
 
-def measured(name: str) -> str:
-    """Run one benchmark and return its section."""
+def picture_of(name: str) -> str:
+    """Return the file name of a benchmark's plot."""
+    return f"{name.replace('_', '-')}.png"
+
+
+def measured(name: str, pictures: Path) -> str:
+    """Run one benchmark and return its section; its plot goes to the folder."""
     print(f"measuring {name} …", file=sys.stderr)
-    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *ARGUMENTS.get(name, [])]
+    one = BENCHMARKS[name]
+    arguments: Sequence[str] = one.arguments
+    shown = ""
+    if one.picture:
+        arguments = (*arguments, "--picture", str(pictures / picture_of(name)))
+        shown = f"\n\n![{one.picture}](../images/{picture_of(name)})"
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     docstring = __import__(f"tests.benchmarks.{name}", fromlist=["__doc__"]).__doc__ or ""
-    return f"## {BENCHMARKS[name]}\n\n{docstring.strip()}\n\n{done.stdout.strip()}"
+    return f"## {one.title}\n\n{docstring.strip()}\n\n{done.stdout.strip()}{shown}"
 
 
 if __name__ == "__main__":
