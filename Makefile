@@ -72,7 +72,7 @@ lock: $(READY) ## Make constraints.txt from pyproject.toml, for every supported 
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
 		--no-header --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml -o constraints.txt
 
-bench: $(READY) ## Measure; figures go to docs/reference/benchmarks.md.
+bench: $(READY) ## Measure; figures go to docs/reference/*benchmarks.md.
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt dag-factory
 	$(PY) -m tests.benchmarks $(BENCHMARKS)
 

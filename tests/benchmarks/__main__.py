@@ -71,6 +71,7 @@ BENCHMARKS = {
     "gate_clustered": Benchmark(
         "Rows that are alike", GATE, picture="Wrong promotions where rows of a day are alike, by rule"
     ),
+    "gate_slices": Benchmark("Slices", GATE, picture="False alarms of slices, by rule"),
     "gate_worse": Benchmark(
         "Models that are worse", GATE, picture="Chance of shipping a worse model within a year, by rule"
     ),
@@ -88,7 +89,7 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Measure and write every page all of whose benchmarks ran."""
+    """Measure and write the pages of what ran."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     names = ", ".join([*BENCHMARKS, *PAGES])
     parser.add_argument("only", nargs="*", metavar="NAME", help=f"of {names}")
@@ -104,18 +105,36 @@ def main() -> None:
 
 
 def write(page: str, sections: dict[str, str], pictures: Path) -> None:
-    """Print the sections of a page, and write it where none is missing."""
+    """Print the sections of a page, and write it where none is missing.
+
+    Sections that did not run are those of the page as it is, if that was made on this day, on this
+    machine and with these versions.
+    """
     wanted = [name for name, one in BENCHMARKS.items() if one.page == page]
     found = [name for name in wanted if name in sections]
     if not found:
         return
-    text = "\n\n".join([head(PAGES[page]), *(sections[name] for name in found)]) + "\n"
-    if found == wanted:
-        (REFERENCE / f"{page}.md").write_text(text, encoding="utf-8")
-        for name in wanted:
-            if BENCHMARKS[name].picture:
-                shutil.copyfile(pictures / picture_of(name), IMAGES / picture_of(name))
-    print(text)
+    top, path = head(PAGES[page]), REFERENCE / f"{page}.md"
+    print("\n\n".join([top, *(sections[name] for name in found)]))
+    kept = {} if found == wanted else sections_of(path, top)
+    whole = [sections.get(name) or kept.get(BENCHMARKS[name].title) for name in wanted]
+    if not all(whole):
+        print(f"{path.name} is left as it is: not all of its benchmarks ran", file=sys.stderr)
+        return
+    text = "\n\n".join([top, *(section or "" for section in whole)])
+    path.write_text(text + "\n", encoding="utf-8")
+    for name in found:
+        if BENCHMARKS[name].picture:
+            shutil.copyfile(pictures / picture_of(name), IMAGES / picture_of(name))
+
+
+def sections_of(path: Path, top: str) -> dict[str, str]:
+    """Return the sections of a page by title; none where the page begins otherwise than with `top`."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if not text.startswith(top):
+        return {}
+    parts = text.removeprefix(top).rstrip().split("\n\n## ")[1:]
+    return {part.partition("\n")[0]: f"## {part}" for part in parts}
 
 
 def head(page: Page) -> str:

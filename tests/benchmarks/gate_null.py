@@ -124,8 +124,9 @@ def markdown(figures: list[Rates]) -> str:
             verdict(
                 worst <= most,
                 f"2.5% wrong promotions, as far as {trials:,} trials a cell can tell: at "
-                f"most {percent(most)} in any of {cells} cells (chance alone takes one of so many beyond "
-                f"that in 1 of 40 runs). The most seen are {percent(worst)}, the mean is {100 * mean:.2f}%. "
+                f"most {percent(most)} in any of {cells} cells (chance alone takes one of so many "
+                f"beyond that in 1 of 40 runs). The most seen are {percent(worst)}, the mean is "
+                f"{100 * mean:.2f}%. "
                 f"Beyond two standard errors of a cell by itself, {percent(alone)}, lie {beyond}.",
             ),
         ]

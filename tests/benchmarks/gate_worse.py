@@ -238,7 +238,7 @@ def _words(one: Answers) -> tuple[str, str]:
 
 
 def draw(figures: list[Answers], path: Path) -> None:
-    """Draw a year's chance of shipping a model that is a point worse."""
+    """Draw a year's chance of shipping the worse model."""
     figure, rows = canvas(height=3.8, ncols=3, sharey=True)
     colours = (ORANGE, PURPLE, GREEN, GREY, VERMILION, BLUE, "#56B4E9", "black")
     markers = "s^v<>oDX"
