@@ -240,6 +240,20 @@ def test_a_refit_that_is_not_fit_to_serve_skips_register_with_its_faults(execute
         execute("register")
 
 
+def test_a_kept_champion_skips_refit_with_the_reasons(execute, ledger):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    remember(ledger, "comparison", COMPARISON)
+    with pytest.raises(AirflowSkipException, match="Keep version 3: the new model is worse than"):
+        execute("refit")
+
+
+def test_a_run_that_began_without_refit_goes_on_though_its_file_asks_for_it_now(execute, step, ledger):
+    remember(ledger, "comparison", comparison())
+    step("refit", None)
+    assert execute("refit") is None, "a skip would skip register and release, too"
+
+
 def test_a_release_that_was_not_wished_for_is_skipped_and_says_so(execute, step, ledger):
     from airflow.sdk.exceptions import AirflowSkipException
 

@@ -52,14 +52,18 @@ data:
   min_rows: 100
 train:
   estimator: sklearn.linear_model.LogisticRegression
+  refit: {refit}
 gate:
   metric: log_loss
   margin: {margin}
+  slices: [origin]
 {more}"""
 
 
-def model_text(name: str, schedule: str = "null", margin: float = 0.01, more: str = "") -> str:
-    return MODEL.format(name=name, schedule=schedule, margin=margin, more=more)
+def model_text(
+    name: str, schedule: str = "null", margin: float = 0.01, more: str = "", refit: str = "false"
+) -> str:
+    return MODEL.format(name=name, schedule=schedule, margin=margin, more=more, refit=refit)
 
 
 def write_warehouse(path: Path) -> None:
@@ -195,7 +199,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     models.mkdir(parents=True)
     shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
     write_warehouse(root / "warehouse.db")
-    (models / "timed.yaml").write_text(model_text("timed", schedule='"@monthly"'))
+    (models / "timed.yaml").write_text(model_text("timed", schedule='"@monthly"', refit="true"))
     (models / "asked.yaml").write_text(model_text("asked"))
     (models / "changing.yaml").write_text(model_text("changing"))
     (models / "broken.yaml").write_text(model_text("broken", more="colour: red\n"))
@@ -302,7 +306,7 @@ def test_a_run_goes_on_as_it_began_though_its_file_changes_and_breaks(world, run
     assert world.finished(dag_id, runs.changing) == "success"
     entries = world.entries(f"changing/{runs.changing}")
     assert entries["run_started"]["model"]["spec"]["gate"]["margin"] == 0.01
-    assert entries["comparison"]["margin"] == 0.01
+    assert entries["comparison"]["margin"] == "0.01"
 
 
 def test_a_run_of_the_schedule_releases_the_first_champion(world, runs):
@@ -314,18 +318,23 @@ def test_a_run_of_the_schedule_releases_the_first_champion(world, runs):
     assert as_of == THIS_MONTH
     assert entries["run_started"]["reason"] == "schedule"
     assert entries["run_finished"]["outcome"] == "promoted"
+    assert entries["release"]["candidate"]["refit_of"] == entries["candidate"]["key"]
+    told = world.api.told(dag_id, runs.scheduled, "report")
+    for line in entries["run_finished"]["lines"]:
+        assert line in told
 
 
 def test_a_backfill_fills_history_and_never_replaces_newer_data(world, later):
     dag_id, run_id = "timed__retrain", later.backfilled
     assert world.finished(dag_id, run_id) == "success"
     states = world.api.states(dag_id, run_id)
-    assert (states["register"], states["release"], states["report"]) == ("skipped", "skipped", "success")
+    assert {states[step] for step in ("refit", "register", "release")} == {"skipped"}
+    assert states["report"] == "success"
     entries = world.entries(f"timed/{run_id}")
     as_of = datetime.fromisoformat(entries["run_started"]["windows"]["as_of"])
     assert as_of == THIS_MONTH - relativedelta(months=1)
     assert entries["run_finished"]["outcome"] == "kept"
-    assert "newer" in world.api.told(dag_id, run_id, "register")
+    assert "newer" in world.api.told(dag_id, run_id, "refit")
 
 
 def test_a_run_by_hand_takes_the_as_of_the_reason_and_the_release_it_was_asked_for(world, runs):
@@ -355,7 +364,8 @@ def test_rejected_data_fails_the_run_once_and_its_report_says_why(world, runs):
     dag_id = "picky__retrain"
     assert world.finished(dag_id, runs.rejected) == "failed"
     states = world.api.states(dag_id, runs.rejected)
-    assert [states[step] for step in STEPS] == [
+    assert "refit" not in states, "only where the model file asks for it"
+    assert [states[step] for step in STEPS if step in states] == [
         *("success", "success", "failed"),
         *("upstream_failed",) * 4,
         "failed",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evergreen import steps
+from evergreen.comparison import Comparison
+from evergreen.evidence.headline import headline
+from evergreen.steps.memory import need
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
 if TYPE_CHECKING:
@@ -18,7 +21,10 @@ class RefitOperator(StepOperator):
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Refit, or find what an earlier try refitted."""
+        comparison = need(workspace, "comparison", run.key, Comparison)
+        if not comparison.promote:
+            return Outcome(None, f"the champion is kept: {headline(comparison)}", skipped=True)
         refitted = steps.refit(workspace, run.key)
-        if refitted is None:
-            return Outcome(None, "the champion is kept: there is nothing to refit", skipped=True)
+        if refitted is None:  # the file asks for it since this run began; a skip would skip the release
+            return Outcome(None, "not asked for by the model file that this run began with")
         return Outcome(refitted, refitted.words)
