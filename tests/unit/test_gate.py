@@ -57,6 +57,13 @@ def verdicts(comparison: Comparison) -> dict[str, str]:
     return {check.name: check.verdict for check in comparison.checks}
 
 
+def test_what_it_would_take_is_told_of_the_champion_first():
+    both = evidence(over_baseline=over(-0.01, error=0.05), over_champion=over(0.005, error=0.01))
+    alone = evidence(over_baseline=over(-0.5), over_champion=over(0.005, error=0.01))
+    assert compare(gate(), "high", both).settling == compare(gate(), "high", alone).settling
+    assert compare(gate(), "high", alone).settling is not None
+
+
 def test_first_challenger_that_beats_the_baseline_is_promoted():
     answer = compare(gate(), "medium", evidence(over_champion=None))
     assert (answer.decision, answer.promote, answer.limit) == ("promote", True, None)

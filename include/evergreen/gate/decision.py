@@ -60,7 +60,7 @@ def compare(rule: Gate, tier: Tier, evidence: Evidence) -> Comparison:
         limit=None if over is None else limit(rule.policy, rule.margin, over),
         confidence=rule.confidence,
         evidence=evidence,
-        settling=_settling(rule, evidence, unsettled[0]) if decision == "inconclusive" else None,
+        settling=_settling(rule, evidence, unsettled) if decision == "inconclusive" else None,
     )
 
 
@@ -118,10 +118,10 @@ def _over_champion(rule: Gate, over: Difference) -> Check:
         return Check("champion", "failed", "kept: challenger and champion answer alike on every row")
     words = f"{rule.metric_name} against the champion {in_words(over)}"
     bound = limit(rule.policy, rule.margin, over)
-    if bound is None:
+    if bound is None or over.interval is None:
         return Check("champion", "inconclusive", f"inconclusive: {words}")
     beyond, shown = ("above", 0.0 - bound) if rule.higher_is_better else ("below", bound)
-    words += f", {rule.policy} needs all of it {beyond} {shown:+.4g}"
+    words += f", {rule.policy} needs all of it {beyond} {f'{shown:+.4g}' if shown else '0'}"
     match side(rule, over, bound):
         case "better":
             return Check("champion", "passed", f"proven: {words}")
@@ -131,21 +131,23 @@ def _over_champion(rule: Gate, over: Difference) -> Check:
             return Check("champion", "inconclusive", f"inconclusive: {words}")
 
 
-def _settling(rule: Gate, evidence: Evidence, unsettled: CheckName) -> Settling | None:
-    """Return what it would take; None where no interval could be made.
+def _settling(rule: Gate, evidence: Evidence, unsettled: Sequence[CheckName]) -> Settling | None:
+    """Return what it would take to settle the foremost open difference; None where it has no interval.
 
     The detectable difference is (t[1-a/2] + t[power]) times the standard error; the rows needed grow
     with the square of that over the distance seen (Chow, Shao and Wang, Sample Size Calculations in
     Clinical Research, 2008, chapter 3).
     """
-    over = {
+    differences = {
+        "champion": evidence.over_champion,
         "baseline": evidence.over_baseline,
         "last_period": evidence.over_last_period,
-        "champion": evidence.over_champion,
-    }.get(unsettled)
+    }
+    foremost = next((name for name in differences if name in unsettled), None)
+    over = None if foremost is None else differences[foremost]
     if over is None or not over.error:
         return None
-    bound = limit(rule.policy, rule.margin, over) if unsettled == "champion" else 0.0
+    bound = limit(rule.policy, rule.margin, over) if foremost == "champion" else 0.0
     harmed = harm(rule, over)
     if harmed is None or bound is None:
         return None
