@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from evergreen.comparison import Comparison
 from evergreen.errors import ArtefactDamaged, DataUnusable, StoreUnavailable
 from evergreen.results import Candidate
 from evergreen.steps import memory
-from tests.fakes.bench import APRIL, MARCH, Bench, pinned
+from tests.fakes.bench import APRIL, MARCH, Bench, CertainScorer, pinned
 
 GATE = {"metric": "log_loss", "margin": 0.01}
 
@@ -226,3 +227,34 @@ def test_a_tracking_server_that_is_down_loses_no_decision(bench: Bench, monkeypa
     assert memory.recall(bench.workspace, "comparison", key, Comparison) is None
     assert steps.evaluate(bench.workspace, key).promote
     assert len(bench.trainer.attached) == 1
+
+
+class CountingScorer(CertainScorer):
+    """Predicts the count itself, less what is taken off for one candidate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.less: dict[str, float] = {}
+
+    def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
+        counts = np.asarray(rows.column("late").to_pylist(), dtype=float)
+        return counts + 0.5 - self.less.get(candidate.key, 0.0)
+
+
+def test_a_champion_that_the_metric_cannot_judge_is_named_with_the_way_out(bench: Bench):
+    counting = {
+        "train": {"estimator": "sklearn.linear_model.Ridge"},
+        "gate": {"metric": "poisson_loss", "margin": 0.01},
+    }
+    scorer = CountingScorer()
+    bench.workspace = workspace = replace(bench.workspace, scorer=scorer)
+    first = bench.begin("one", MARCH, pinned(**counting))
+    bench.until_trained(first)
+    assert bench.finish(first).outcome == "promoted"
+    scorer.less[memory.need(workspace, "candidate", first, Candidate).key] = 0.5
+    key = bench.begin("two", APRIL, pinned(**counting))
+    bench.until_trained(key)
+    with pytest.raises(DataUnusable, match="the champion, version 1, cannot be scored") as caught:
+        steps.evaluate(workspace, key)
+    assert "release=unopposed" in str(caught.value)
+    assert bench.serving() == 1

@@ -133,6 +133,7 @@ def _check_counts(labels: np.ndarray, predictions: np.ndarray) -> None:
     if (labels < 0).any():
         raise DataUnusable(
             "poisson_loss judges counts, and there are negative labels",
+            where="gate.metric",
             got=f"{int((labels < 0).sum())} of {len(labels)}, the smallest {labels.min():g}",
             allowed="labels of at least 0",
             fix="choose squared_error or absolute_error",
@@ -140,6 +141,7 @@ def _check_counts(labels: np.ndarray, predictions: np.ndarray) -> None:
     if (predictions <= 0).any():
         raise DataUnusable(
             "poisson_loss judges predicted means, and there are some of 0 or less",
+            where="gate.metric",
             got=f"{int((predictions <= 0).sum())} of {len(predictions)}, "
             f"the smallest {predictions.min():g}",
             allowed="predictions above 0",

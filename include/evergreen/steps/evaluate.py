@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from evergreen.evidence.judged_rows import JudgedRows
+    from evergreen.gate_spec import Metric
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +185,10 @@ def _measure(
     spec, table = judged.retrain.model.spec, judged.rows
     rule, data = spec.gate, spec.data
     ours = workspace.scorer.predict(candidate, table)
-    theirs = None if champion is None else _champion_predictions(workspace, champion, candidate, table)
+    theirs = None
+    if champion is not None:
+        with _blamed_on(champion):
+            theirs = _champion_predictions(workspace, champion, candidate, table)
     known = () if champion is None else champion.candidate.classes
     clusters, clustered_by = clusters_of(rule, data, table, judged.retrain.windows.test.start)
     rows = JudgedRows(
@@ -193,14 +198,20 @@ def _measure(
         clustered_by=clustered_by,
         weights=weights_of(data, table),
     )
+    ours = aligned(ours, candidate.classes, rows.classes)
+    if champion is not None and theirs is not None:
+        theirs = aligned(theirs, known, rows.classes)
+        _judgeable(rule.metric, rows, ours)  # labels that no model can be judged on are not its fault
+        with _blamed_on(champion):
+            _judgeable(rule.metric, rows, theirs)
     wanted = [one if isinstance(one, str) else one.column for one in rule.slices]
     wanted += rule.fairness.columns if rule.fairness else []
     evidence = gather(
         rule,
         rows,
         {name: table.column(name) for name in wanted if name in table.column_names},
-        aligned(ours, candidate.classes, rows.classes),
-        None if theirs is None else aligned(theirs, known, rows.classes),
+        ours,
+        theirs,
         constant(candidate.baseline, candidate.classes, rows),
         constant(candidate.last_period, candidate.classes, rows) if candidate.last_period else None,
     )
@@ -239,30 +250,48 @@ def _findings(
 def _champion_predictions(
     workspace: Workspace, champion: Release, challenger: Candidate, rows: pa.Table
 ) -> np.ndarray:
-    number, known = champion.version.number, set(champion.candidate.classes)
+    known = set(champion.candidate.classes)
+    if champion.candidate.task != challenger.task:
+        raise DataUnusable(
+            "it answers another kind of question",
+            got=f"a challenger for {challenger.task}",
+            allowed=champion.candidate.task,
+            fix="give the changed model a file and a name of its own",
+        )
+    if known and challenger.classes and known.isdisjoint(challenger.classes):
+        raise DataUnusable(
+            "the label's classes are others than those it was trained on",
+            got=", ".join(challenger.classes),
+            allowed=", ".join(sorted(known)),
+            fix="write the label as before in the query",
+        )
+    return workspace.scorer.predict(champion.candidate, rows)
+
+
+def _judgeable(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> None:
+    """Raise where the metric refuses a model's predictions; an undefined metric is no fault of them.
+
+    Raises:
+        DataUnusable: such as a predicted mean of 0, which no Poisson loss can judge.
+    """
+    from evergreen.evidence.metrics import MetricUndefined, value
+
+    with suppress(MetricUndefined):
+        value(metric, rows, predictions)
+
+
+@contextmanager
+def _blamed_on(champion: Release) -> Iterator[None]:
+    """Name the champion in what goes wrong with it, and the way out."""
     way_out = (
         "or replace the champion: a run with release=unopposed releases a challenger that beats the "
         "baseline without this comparison"
     )
     try:
-        if champion.candidate.task != challenger.task:
-            raise DataUnusable(
-                "it answers another kind of question",
-                got=f"a challenger for {challenger.task}",
-                allowed=champion.candidate.task,
-                fix="give the changed model a file and a name of its own",
-            )
-        if known and challenger.classes and known.isdisjoint(challenger.classes):
-            raise DataUnusable(
-                "the label's classes are others than those it was trained on",
-                got=", ".join(challenger.classes),
-                allowed=", ".join(sorted(known)),
-                fix="write the label as before in the query",
-            )
-        return workspace.scorer.predict(champion.candidate, rows)
+        yield
     except (ArtefactDamaged, DataUnusable, ModelRefused) as exc:
         raise type(exc)(
-            f"the champion, version {number}, cannot be scored: {exc.what}",
+            f"the champion, version {champion.version.number}, cannot be scored: {exc.what}",
             where=exc.where,
             got=exc.got,
             allowed=exc.allowed,
