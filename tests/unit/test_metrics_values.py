@@ -129,6 +129,12 @@ def test_no_constant_beats_the_trivial_answer(metric):
     assert loss(answer) <= best.fun + 1e-9
 
 
+def test_a_window_without_events_leaves_the_poisson_loss_a_mean_above_0():
+    (answer,) = trivial_answer(plain("poisson_loss"), np.zeros(50), ())
+    assert answer == 0.01
+    assert trivial_answer(plain("squared_error"), np.zeros(50), ()) == (0.0,)
+
+
 def test_the_trivial_answer_of_classes_is_their_shares():
     answer = trivial_answer(plain("log_loss"), np.array(["b", "a", "b", "b"]), ("a", "b", "c"))
     assert answer == (0.25, 0.75, 0.0)

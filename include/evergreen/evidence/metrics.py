@@ -81,7 +81,8 @@ def trivial_answer(metric: Metric, labels: np.ndarray, classes: Sequence[str]) -
     """Return the best constant answer: class shares in the order of `classes`, or one value.
 
     That is the median for `absolute_error`, the quantile for `quantile_loss`, and the mean for any
-    other: it has the smallest squared error and the smallest Poisson deviance.
+    other: it has the smallest squared error and the smallest Poisson deviance. Where no event was
+    counted, `poisson_loss` takes half an event in all: a mean of 0 rules out any event to come.
 
     >>> trivial_answer(PlainMetric(type="absolute_error"), np.array([1.0, 2.0, 9.0]), ())
     (2.0,)
@@ -90,7 +91,10 @@ def trivial_answer(metric: Metric, labels: np.ndarray, classes: Sequence[str]) -
         return tuple(float(np.mean(labels == name)) for name in classes)
     if isinstance(metric, QuantileLoss):
         return (float(np.quantile(labels, metric.quantile)),)
-    return (float(np.median(labels) if metric.type == "absolute_error" else np.mean(labels)),)
+    if metric.type == "absolute_error":
+        return (float(np.median(labels)),)
+    mean = float(np.mean(labels))
+    return (0.5 / len(labels) if metric.type == "poisson_loss" and mean == 0 else mean,)
 
 
 def rows_that_count(rows: JudgedRows) -> int:
