@@ -200,7 +200,7 @@ def test_what_cannot_be_sliced_says_what_to_do():
         "or leave it out.",
     )
     _, (many,) = cut([f"v{i}" for i in range(1001)])
-    assert "1,001 distinct values; at most 1,000" in many
+    assert "1,001 distinct values, and at most 1,000" in many
     assert "choose a coarser column" in many
     _, (times,) = cut([datetime(2026, 1, 1, tzinfo=UTC)] * 200)
     assert "of type timestamp[us, tz=UTC]" in times

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen import gate
-from evergreen.comparison import Comparison, Evidence, Finding, Interval, Settling, Slice
+from evergreen.comparison import Comparison, Evidence, Finding, Gap, Interval, Settling, Slice
 from evergreen.evidence.headline import headline, reason
 from evergreen.evidence.numbers import better_or_worse, between, lasting, places, short, sized, trimmed
 from evergreen.evidence.remedies import remedies
@@ -44,7 +44,7 @@ def test_a_promotion_is_told_from_the_answer_down_to_what_was_measured():
         "The metric of each: the new model 0.4123, version 3 0.4151, always giving the same answer "
         "0.4803 (that of the last period: 0.4783).",
         "Proven: log_loss against the champion -0.0028 (95% interval -0.0051 to -0.0005), superiority "
-        "needs all of it below +0.",
+        "needs all of it below 0.",
         "Version 3 itself still beats always giving the same answer on these rows: better by 0.0652 "
         "(95% interval: 0.0591 to 0.0713 better).",
         "Beats the baseline: log_loss -0.068 (95% interval -0.074 to -0.062).",
@@ -254,8 +254,8 @@ def test_what_would_change_an_open_answer_is_told():
 
 def test_what_would_have_kept_the_champion_is_told():
     assert remedies(judged(EVIDENCE)) == (
-        "It would not have been promoted had the interval begun 0.0005 lower, or had one other check "
-        "failed.",
+        "It would not have been promoted had the interval reached 0.0005 further to the worse, or had "
+        "one other check failed.",
     )
 
 
@@ -268,6 +268,43 @@ def test_every_check_in_the_way_has_its_remedy():
     assert len(told) == len(names)
     for key in ("slice_rule", "gate.fairness.bound", "gate.calibration", "gate.serving", "gate.leaks"):
         assert sum(key in line for line in told) == 1
+
+
+def test_what_cannot_be_judged_at_all_is_the_reason_itself():
+    missing = "gate.slices names 'x', which the data does not have: let the query return it."
+    unjudged = judged(replace(EVIDENCE, problems=(("slices", missing),)), slices=["x"])
+    assert headline(unjudged) == f"Keep version 3: not every slice can be judged: {missing}"
+    assert remedies(unjudged) == (f"What keeps slices from being judged: {missing}",)
+
+    fairness = {"columns": ["sex"], "metric": "equalized_odds", "bound": 0.1}
+    untold = Gap("sex", "equalized_odds", None, problem="the data has no such column")
+    open_question = judged(replace(EVIDENCE, gaps=(untold,)), fairness=fairness)
+    assert headline(open_question) == (
+        "Inconclusive, version 3 stays: groups of sex cannot be compared: the data has no such column."
+    )
+    assert remedies(open_question)[0] == (
+        "What keeps groups of sex from being compared: the data has no such column."
+    )
+
+
+def test_a_difference_without_an_interval_is_held_against_no_limit():
+    nothing = difference(interval=None, error=None, problem="one class proves nothing")
+    said = sentences(judged(replace(EVIDENCE, over_champion=nothing), margin=0.01))
+    assert (
+        "Inconclusive: log_loss against the champion cannot be judged: one class proves nothing." in said
+    )
+
+
+def test_an_open_question_about_the_baseline_speaks_of_no_margin():
+    open_question = comparison(
+        decision="inconclusive",
+        promote=False,
+        margin="0.02",
+        limit=0.02,
+        checks=(check("champion"), check("baseline", "inconclusive")),
+        settling=Settling(0.066, 15_000, 150),
+    )
+    assert headline(open_question).endswith("the smallest difference these rows could show is 0.066.")
 
 
 def test_long_lists_and_long_names_stay_bounded():

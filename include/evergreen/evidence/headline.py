@@ -121,6 +121,9 @@ def _why_failed(name: CheckName, comparison: Comparison) -> str:
         case "slices":
             harmed = [part for part in evidence.slices if part.verdict == "harmed"]
             names = particulars.listed([particulars.name_of(part) for part in harmed], 2)
+            unjudged = [words for check, words in evidence.problems if check == "slices"]
+            if unjudged:
+                return f"not every slice can be judged: {unjudged[0]}"
             return f"the new model harms {names}" if harmed else "not every slice is proven unharmed"
         case "fairness":
             return "the new model treats groups too differently"
@@ -147,11 +150,11 @@ def _not_over_champion(comparison: Comparison) -> str:
 
 def _unsettled(comparison: Comparison) -> str:
     """Return what the rows could not tell."""
-    open_ones = [check.name for check in comparison.checks if check.verdict == "inconclusive"]
-    name: CheckName = min(open_ones, key=FOREMOST.index, default="champion")
+    name = _open_question(comparison)
     problem = _difference(name, comparison)
     if problem is not None and problem.problem:
         return problem.problem
+    untold = [gap for gap in comparison.evidence.gaps if gap.problem]
     match name:
         case "champion" if comparison.policy == "superiority":
             than = f"is better than {champion_of(comparison)}{_by_margin(comparison)}"
@@ -161,6 +164,8 @@ def _unsettled(comparison: Comparison) -> str:
             than = f"beats {CONSTANT}"
         case "slices":
             than = "harms a slice"
+        case "fairness" if untold:
+            return f"groups of {plain(untold[0].column, 60)} cannot be compared: {untold[0].problem}"
         case "fairness":
             than = "treats groups alike enough"
         case "calibration":
@@ -168,6 +173,12 @@ def _unsettled(comparison: Comparison) -> str:
         case _:
             than = "may be released"
     return f"these rows cannot tell whether the new model {than}"
+
+
+def _open_question(comparison: Comparison) -> CheckName:
+    """Return the foremost of the checks that the rows could not settle."""
+    open_ones = [check.name for check in comparison.checks if check.verdict == "inconclusive"]
+    return min(open_ones, key=FOREMOST.index, default="champion")
 
 
 def _difference(name: CheckName, comparison: Comparison) -> Difference | None:
@@ -188,7 +199,8 @@ def _settling(comparison: Comparison) -> str:
     settling, evidence = comparison.settling, comparison.evidence
     if settling is None:
         return ""
-    of_margin = "distance from the margin" if comparison.limit else "difference"
+    margin = comparison.limit and _open_question(comparison) == "champion"
+    of_margin = "distance from the margin" if margin else "difference"
     detectable = f"the smallest {of_margin} these rows could show is {short(settling.detectable, 2)}"
     if settling.rows is None:
         return f"; the difference seen is too close to call for any number of rows; {detectable}"

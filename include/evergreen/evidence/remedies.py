@@ -42,7 +42,13 @@ def _remedies(comparison: Comparison) -> Iterator[str]:
 
 def _remedy(check: Check, comparison: Comparison) -> str:
     evidence = comparison.evidence
+    unjudged = [words for name, words in evidence.problems if name == check.name]
+    if unjudged:
+        return f"What keeps {check.name} from being judged: {unjudged[0]}"
     match check.name:
+        case "fairness" if any(gap.problem for gap in evidence.gaps):
+            untold = next(gap for gap in evidence.gaps if gap.problem)
+            return f"What keeps groups of {untold.column} from being compared: {untold.problem}"
         case "champion" if evidence.over_champion is not None:
             if evidence.over_champion.identical:
                 return "A model that answers differently: fresh rows, other features or parameters"
@@ -82,8 +88,8 @@ def _had_it_been_kept(comparison: Comparison) -> Iterator[str]:
     if gain.low > needed:
         room = trimmed(gain.low - needed, spread(over.interval) + 1)
         yield (
-            f"It would not have been promoted had the interval begun {room} lower, or had one other "
-            "check failed"
+            f"It would not have been promoted had the interval reached {room} further to the worse, or "
+            "had one other check failed"
         )
 
 

@@ -145,8 +145,8 @@ def _cut(name: str, columns: Mapping[str, pa.ChunkedArray], bins: int | None) ->
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     if not (number or text or pa.types.is_boolean(kind) or pa.types.is_null(kind)):
         raise _NotSliced(
-            f"{where}, which is of type {kind}; slices are made of text, booleans and numbers: let the "
-            "query return such a column, such as the weekday of a time."
+            f"{where}, which is of type {kind} and neither text nor booleans nor numbers: let the query "
+            "return such a column, such as the weekday of a time."
         )
     if bins is not None and (text or pa.types.is_boolean(kind)):
         raise _NotSliced(
@@ -158,8 +158,8 @@ def _cut(name: str, columns: Mapping[str, pa.ChunkedArray], bins: int | None) ->
         return _binned(column, bins or DEFAULT_BINS)
     if distinct > MOST_TEXTS:
         raise _NotSliced(
-            f"{where}, which has {distinct:,} distinct values; at most {MOST_TEXTS:,} can be judged one "
-            "by one: choose a coarser column."
+            f"{where}, which has {distinct:,} distinct values, and at most {MOST_TEXTS:,} can be judged "
+            "one by one: choose a coarser column."
         )
     return encoded(column)
 

@@ -37,7 +37,11 @@ def judged(rule: Gate, slices: Sequence[Slice]) -> tuple[Slice, ...]:
 def check_slices(rule: Gate, slices: Sequence[Slice], problems: Sequence[str]) -> Check:
     """Return whether a judged slice is harmed; what could not be judged at all keeps the champion."""
     if problems:
-        return Check("slices", "failed", f"kept: slices cannot be judged: {'; '.join(problems)}")
+        return Check(
+            "slices",
+            "failed",
+            f"kept: slices cannot be judged: {'; '.join(one.rstrip('.') for one in problems)}",
+        )
     harmed = [one for one in slices if one.verdict == "harmed"]
     if harmed:
         worst = sorted(harmed, key=lambda one: one.p_value or 0.0)
