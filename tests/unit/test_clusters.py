@@ -92,6 +92,11 @@ def test_weights_that_cannot_weigh_are_refused(values: list[object], said: str):
         weights_of(data(weight="w"), rows(w=values))
 
 
+def test_weights_that_cannot_weigh_name_their_key_and_what_to_do():
+    with pytest.raises(DataUnusable, match=r"data\.weight, column 'w'.*leave data\.weight out"):
+        weights_of(data(weight="w"), rows(w=[-1.0] * 5))
+
+
 def test_a_missing_weight_column_says_so():
     with pytest.raises(DataUnusable, match=r"data\.weight"):
         weights_of(data(weight="w"), rows())

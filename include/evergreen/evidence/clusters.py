@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DAY_MICROSECONDS = 24 * 60 * 60 * 1_000_000
+_WEIGHTS = "mend the column in the query, or leave data.weight out: then all rows count alike"
 
 
 def clusters_of(rule: Gate, data: Data, rows: pa.Table, start: datetime) -> tuple[np.ndarray, str]:
@@ -52,15 +53,19 @@ def weights_of(data: Data, rows: pa.Table) -> np.ndarray | None:
         weights = np.asarray(column.cast(pa.float64()).to_numpy(), dtype=float)
     except pa.ArrowInvalid as exc:
         raise DataUnusable(
-            "the weights are no numbers", where=f"column {data.weight!r}", got=str(column.type)
+            "the weights are no numbers",
+            where=f"data.weight, column {data.weight!r}",
+            got=str(column.type),
+            fix=_WEIGHTS,
         ) from exc
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any() or not weights.sum():
         raise DataUnusable(
             "weights that are missing, negative or not finite" if bad.any() else "all weights are 0",
-            where=f"column {data.weight!r}",
+            where=f"data.weight, column {data.weight!r}",
             got=f"{int(bad.sum())} of {len(weights)} rows" if bad.any() else None,
             allowed="numbers of at least 0, not all of them 0",
+            fix=_WEIGHTS,
         )
     return weights
 
