@@ -78,6 +78,17 @@ def test_better_challenger_replaces_the_champion_and_a_worse_one_does_not(bench:
     assert len(bench.registry.versions["churn"]) == 2, "a challenger that lost is not registered"
 
 
+def test_a_promotion_without_proof_is_reported_as_inconclusive(bench: Bench):
+    bench.whole("one", MARCH, 0.8)
+    gate = {"metric": "log_loss", "confidence": 0.999999, "inconclusive": "promote"}
+    key = bench.begin("two", APRIL, pinned(gate=gate))
+    bench.until_trained(key)
+    bench.good(key, 0.8)
+    report = bench.finish(key)
+    assert report.outcome == "promoted"
+    assert "inconclusive, promoted version 2 (these rows cannot tell" in report.summary
+
+
 def test_challenger_that_does_not_beat_the_base_rate_is_kept_out(bench: Bench):
     report = bench.whole(certainty=0.5)
     assert report.outcome == "kept"

@@ -74,7 +74,7 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
     refit = recall(workspace, "refit", run_key, Refit)
     lines = tuple(_lines(workspace, run_key, failure))
     headline = {
-        "promoted": f"promoted version {version.number if version else '?'}",
+        "promoted": f"{_open_question(comparison)}promoted version {version.number if version else '?'}",
         "registered": f"registered version {version.number if version else '?'}, not released as asked",
         "kept": _kept(comparison),
         "rejected": "data rejected, nothing trained",
@@ -104,11 +104,14 @@ def _why(
 
 def _kept(comparison: Comparison | None) -> str:
     champion = comparison.champion_version if comparison else None
-    open_question = "inconclusive, " if comparison and comparison.decision == "inconclusive" else ""
     kept = (
         "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
     )
-    return f"{open_question}{kept}"
+    return f"{_open_question(comparison)}{kept}"
+
+
+def _open_question(comparison: Comparison | None) -> str:
+    return "inconclusive, " if comparison and comparison.decision == "inconclusive" else ""
 
 
 def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome:
