@@ -159,6 +159,30 @@ class TrainerContract:
         windows = retrain_of(spec).windows
         assert refit.trained_on == Window(windows.train.start, windows.test.end)
 
+    def test_a_refit_learns_what_was_tested_and_no_column_that_nobody_looked_at(
+        self, trainer: Trainer
+    ) -> None:
+        spec = spec_of("refit_columns")
+        known = pa.array(np.linspace(0, 1, 80))
+        rows, test = rows_of(200, 0), rows_of(80, 1).append_column("closed", known)
+        rows = rows.append_column("closed", pa.nulls(200, pa.float64()))
+        tested = train(trainer, "tested", spec, train=rows, test=test)
+        both = pa.concat_tables([rows, test])
+        refit = train(trainer, "refit", spec, refit_of=tested, train=both, test=test)
+        assert refit.features == tested.features
+
+    def test_a_refit_on_other_classes_than_were_tested_is_refused(self, trainer: Trainer) -> None:
+        def named(rows: pa.Table, *names: str) -> pa.Table:
+            labels = [names[row % len(names)] for row in range(rows.num_rows)]
+            return rows.set_column(rows.column_names.index("late"), "late", pa.array(labels))
+
+        spec = spec_of("refit_classes")
+        rows, test = named(rows_of(200, 0), "no", "yes"), named(rows_of(80, 1), "no", "yes", "never")
+        tested = train(trainer, "tested", spec, train=rows, test=test)
+        both = pa.concat_tables([rows, test])
+        with pytest.raises(DataUnusable, match="another model than the one that was tested"):
+            train(trainer, "refit", spec, refit_of=tested, train=both, test=test)
+
     def test_a_column_of_weights_is_no_feature(self, trainer: Trainer) -> None:
         rows, test = (
             rows_of(n, seed).append_column("weight", pa.array(np.linspace(0.5, 2, n)))

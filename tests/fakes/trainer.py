@@ -53,12 +53,14 @@ class FakeTrainer:
         time = pc.field(spec.data.time_column)
         last = train.filter((time >= period) & (time < trained_on.end)).column(label).drop_null()
         classes = _classes(labels) if spec.gate.task == "classification" else ()
+        if refit_of is not None and classes != refit_of.classes:
+            raise DataUnusable("a refit would be another model than the one that was tested")
         candidate = Candidate(
             key=key,
             run_id=_digest(f"run {key}")[:32],
             task=spec.gate.task,
             model=_model(key),
-            features=_features(retrain, train),
+            features=refit_of.features if refit_of else _features(retrain, train),
             classes=classes,
             baseline=_constant(labels, spec.gate, classes),
             rows_trained=train.num_rows,

@@ -78,7 +78,7 @@ class MlflowTrainer:
             experiment_id = _experiment(client, retrain.model.spec.name, self._artifact_uri)
             _abandon(client, experiment_id, key)
         started = run_log.now_ms()
-        fitted = fit(retrain.model.spec, train, test, retrain.windows, refit=refit_of is not None)
+        fitted = fit(retrain.model.spec, train, test, retrain.windows, refit_of=refit_of)
         with private_folder() as folder:
             needed = run_log.needed_types(fitted.model, folder / MODEL_FILE, self._trusted_types)
             with answering(self._tracking_uri), redirect_stdout(sys.stderr):

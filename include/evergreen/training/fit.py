@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import DataUnusable, EvergreenError, TrainingFailed, bounded
 from evergreen.gate_spec import Task
 from evergreen.ports import REFERENCE_ROWS
-from evergreen.results import ColumnType
+from evergreen.results import Candidate, ColumnType
 from evergreen.serving.one_thread import one_thread
 from evergreen.serving.predictions import predict
 from evergreen.spec import Data, ModelSpec
@@ -73,7 +73,12 @@ class Fitted:
 
 
 def fit(
-    spec: ModelSpec, train: pa.Table, test: pa.Table, windows: Windows, *, refit: bool = False
+    spec: ModelSpec,
+    train: pa.Table,
+    test: pa.Table,
+    windows: Windows,
+    *,
+    refit_of: Candidate | None = None,
 ) -> Fitted:
     """Train the model file's estimator on `train` and measure it on `test`.
 
@@ -84,13 +89,15 @@ def fit(
         train: Rows of the train window; for a refit those of the test window, too.
         test: Rows of the test window.
         windows: The run's.
-        refit: Measure nothing on `test`, which was learnt from.
+        refit_of: The candidate that was tested, for a refit: its features and classes are learnt anew,
+            no others, because nobody tested those. Nothing is measured on `test`, which is learnt from.
 
     Raises:
-        DataUnusable: too few rows, one class, no usable feature, or labels of an unfit type.
+        DataUnusable: too few rows, one class, no usable feature, labels of an unfit type, or, for a
+            refit, other classes than the tested model knows.
         TrainingFailed: an unknown estimator or parameter, or the fit failed.
     """
-    data, task = spec.data, spec.gate.task
+    data, task, refit = spec.data, spec.gate.task, refit_of is not None
     train, train_notes = _with_labels(train, data, "train")
     test, test_notes = _with_labels(test, data, "test")
     labels = labels_of(train, data.label.column, task)
@@ -101,7 +108,18 @@ def fit(
             where=f"train window, label {data.label.column!r}",
             got=float(labels[0]),
         )
-    features, column_notes = usable_features(train, data)
+    if refit_of is not None and classes != refit_of.classes:
+        raise DataUnusable(
+            "the test window changes which classes there are, so a refit would be another model than "
+            "the one that was tested",
+            where=f"train and test window, label {data.label.column!r}",
+            got=", ".join(classes),
+            allowed=", ".join(refit_of.classes),
+            fix="set train.refit to false; the next run trains on these rows and tests what it learns",
+        )
+    features, column_notes = (
+        usable_features(train, data) if refit_of is None else (refit_of.features, ())
+    )
     made = make_estimator(spec.train, task, classes)
     frame = feature_frame(train, features)
     notes = [*train_notes, *([] if refit else test_notes), *column_notes]
