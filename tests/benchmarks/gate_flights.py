@@ -224,10 +224,12 @@ def _judge(
     made = models[challenger]
     clusters, by = clusters_of(rule, spec.data, table_of, _start(month))
     rows = JudgedRows(labels_of(table_of, spec.data.label.column, rule.task), made.classes, clusters, by)
+    wanted = [one if isinstance(one, str) else one.column for one in rule.slices]
+    wanted += rule.fairness.columns if rule.fairness else []
     evidence = gather(
         rule,
         rows,
-        {},
+        {name: table_of.column(name) for name in wanted},
         made.answers[month],
         models[champion].answers[month],
         constant(made.baseline, made.classes, rows),

@@ -160,4 +160,4 @@ def draw(figures: list[Rates], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run(measure, markdown, draw, __doc__, 3_000)
+    run(measure, markdown, draw, __doc__, 5_000)
