@@ -102,6 +102,23 @@ def test_a_run_that_failed_before_it_compared_says_why(story: Story, capsys: pyt
     assert lines_of(capsys)[-1].strip() == "m: failed (no rows)"
 
 
+def test_a_later_run_that_failed_is_told_beside_the_newest_comparison(
+    story: Story, capsys: pytest.CaptureFixture[str]
+):
+    story.run("march", 3, champion=None, promote=True, version=1)
+    assert main(["explain", "m", "--json"]) == OK
+    assert json.loads(capsys.readouterr().out)["later"] is None
+    story.lease = story.ledger.acquire("m", "m/april")
+    story.write("step_failed", "april", StepFailure("evaluate", "DataUnusable", "no column x", False))
+    report = RunReport("m/april", "m", month(4), "failed", 1, None, "m: failed")
+    story.write("run_finished", "april", report)
+    assert main(["explain", "m"]) == OK
+    said = lines_of(capsys)
+    assert said[2] == "since     run m/april began, failed: evaluate: no column x"
+    assert main(["explain", "m", "--run", "march"]) == OK
+    assert not any(line.startswith("since") for line in lines_of(capsys))
+
+
 def test_a_refit_is_told_as_tested_and_shipped(story: Story, capsys: pytest.CaptureFixture[str]):
     story.run("march", 3, champion=None, promote=True, version=1)
     story.lease = story.ledger.acquire("m", "m/march")

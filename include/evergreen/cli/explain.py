@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from evergreen.comparison import Comparison
 from evergreen.entry_keys import run_key_of
 from evergreen.evidence.remedies import remedies
 from evergreen.evidence.words import refitted, sentences
-from evergreen.ledger.questions import Reasoning, history, reasoning
+from evergreen.ledger.questions import PastRun, Reasoning, history, reasoning
 from evergreen.ports import Entry, Ledger
 from evergreen.results import Refit, Release, Retrain, RunReport, from_json, to_json
 from evergreen.settings import Settings
@@ -30,10 +30,12 @@ def explain(arguments: Namespace) -> int:
     with open_ledger(Settings.from_environment()) as ledger:
         run_key = None if arguments.run is None else _run_key(ledger, arguments.name, arguments.run)
         found = reasoning(ledger, arguments.name, when, run_key)
+        newest = when is None and run_key is None
+        later = _later(history(ledger, arguments.name), found) if newest else None
     if arguments.json:
-        say_json(_as_json(found))
+        say_json({**_as_json(found), "later": None if later is None else to_json(later)})
     else:
-        for line in _lines(found, when, run_key):
+        for line in _lines(found, when, run_key, later):
             say(line)
     return OK if found.comparison else FINDINGS
 
@@ -52,7 +54,16 @@ def _run_key(ledger: Ledger, model: str, asked: str) -> str:
     raise UsageError(f"--run: the ledger knows no run {asked!r} of {model!r}; the newest: {newest}")
 
 
-def _lines(found: Reasoning, when: datetime | None, run_key: str | None) -> Iterator[str]:
+def _later(runs: Sequence[PastRun], found: Reasoning) -> PastRun | None:
+    """Return the model's newest run where that is another one than the newest comparison's."""
+    if found.comparison is None or not runs or runs[-1].run_key == run_key_of(found.comparison.key):
+        return None
+    return runs[-1]
+
+
+def _lines(
+    found: Reasoning, when: datetime | None, run_key: str | None, later: PastRun | None
+) -> Iterator[str]:
     by_then = "" if when is None else f" by {when:%Y-%m-%d %H:%M} UTC"
     yield from _live(found, by_then)
     if found.comparison is None:
@@ -63,6 +74,12 @@ def _lines(found: Reasoning, when: datetime | None, run_key: str | None) -> Iter
         return
     comparison = from_json(Comparison, found.comparison.body)
     yield _decided(found, found.comparison)
+    if later is not None:
+        why = (
+            later.summary if later.failure is None else f"{later.failure.step}: {later.failure.message}"
+        )
+        told = plain(why or "it has compared nothing yet")
+        yield f"since     run {later.run_key} began, {later.decision}: {told}"
     yield from _section("why", sentences(comparison))
     yield from _section("shipped", _shipped(found))
     yield from _section("what would change the answer", remedies(comparison))
