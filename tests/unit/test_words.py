@@ -287,6 +287,12 @@ def test_what_cannot_be_judged_at_all_is_the_reason_itself():
     )
 
 
+def test_a_key_of_the_model_file_stays_as_it_is_written():
+    problems = tuple(("slices", f"gate.slices names {name * 200!r}.") for name in "ab")
+    said = sentences(judged(replace(EVIDENCE, problems=problems), slices=["a", "b"]))
+    assert any(line.startswith("gate.slices names 'bbb") for line in said)
+
+
 def test_a_difference_without_an_interval_is_held_against_no_limit():
     nothing = difference(interval=None, error=None, problem="one class proves nothing")
     said = sentences(judged(replace(EVIDENCE, over_champion=nothing), margin=0.01))

@@ -78,9 +78,14 @@ def clusters_of(number: int, clustered_by: str, more: str = "") -> str:
 
 
 def sentence(text: str) -> str:
-    """Return text as one sentence: a capital first, an end last, of bounded length."""
+    """Return text as one sentence: a capital first, an end last, of bounded length.
+
+    >>> sentence("gate.slices names 'x'"), sentence("kept: worse")
+    ("gate.slices names 'x'.", 'Kept: worse.')
+    """
     line = plain(text).strip()
-    line = line if line[:1].isdigit() or "_" in line.split(" ", 1)[0] else line[:1].upper() + line[1:]
+    is_key = not line[:1].isalpha() or any(mark in line.split(" ", 1)[0][:-1] for mark in "_.")
+    line = line if is_key else line[:1].upper() + line[1:]
     line = line if line.endswith((".", "!", "?", "…")) else f"{line}."
     return plain(line, LONGEST_SENTENCE)
 
