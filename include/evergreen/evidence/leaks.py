@@ -199,7 +199,7 @@ def _predicts_alone(
         if score >= SUSPICIOUS[task]:
             words = (
                 f"Feature {name!r} alone predicts the labels of the test window almost perfectly "
-                f"({measure} {score:.4f}, and {SUSPICIOUS[task]:g} is taken for a leak): see "
+                f"({measure} {score:.4f}, and {SUSPICIOUS[task]:g} is taken for a leak); see "
                 f"whether it is known when the model is asked, then {_ALLOW}."
             )
             yield Finding("predicts_alone", name, words)

@@ -35,7 +35,8 @@ def _remedies(comparison: Comparison) -> Iterator[str]:
         if check.verdict in {"failed", "inconclusive"}:
             yield _remedy(check, comparison)
     if comparison.decision == "inconclusive":
-        yield "More rows: a longer data.test_window, or the runs to come, which judge on fresh rows"
+        if unsettled != ["fairness"] or not any(gap.problem for gap in comparison.evidence.gaps):
+            yield "More rows: a longer data.test_window, or the runs to come, which judge on fresh rows"
         if unsettled == ["champion"]:
             yield "With gate.inconclusive: promote, the new model would have been promoted"
 
