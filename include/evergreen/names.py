@@ -70,6 +70,16 @@ def invalid_dag_id(stem: str) -> str:
     return f"{readable}__{digest}__invalid_spec"
 
 
+def file_name(text: str) -> str:
+    """Return a name that any file system and object store takes, another one for every text.
+
+    >>> file_name("backfill__2013-04-01T06:00:00+00:00")
+    'backfill__2013-04-01T06_00_00_00_00__17c21179'
+    """
+    readable = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:80]
+    return f"{readable}__{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
 def model_of_dag_id(dag_id: str) -> str | None:
     """Return the model a DAG id belongs to, or None for an id that is not one of ours."""
     name, _, suffix = dag_id.rpartition("__")

@@ -13,7 +13,8 @@ import pytest
 
 from evergreen import steps
 from evergreen.comparison import Comparison
-from evergreen.errors import ArtefactDamaged, DataUnusable, StoreUnavailable
+from evergreen.errors import ArtefactDamaged, DataUnusable, LeaseLost, StoreUnavailable
+from evergreen.names import file_name
 from evergreen.results import Candidate
 from evergreen.steps import memory
 from tests.fakes.bench import APRIL, MARCH, Bench, CertainScorer, pinned
@@ -210,8 +211,34 @@ def test_the_evidence_is_kept_beside_the_model(bench: Bench):
     comparison = steps.evaluate(bench.workspace, key)
     candidate = memory.need(bench.workspace, "candidate", key, Candidate)
     files = bench.trainer.attached[candidate.run_id]
-    assert files["gate.png"].startswith(b"\x89PNG")
-    assert f'"decision": "{comparison.decision}"'.encode() in files["comparison.json"]
+    folder = file_name("one")
+    assert files[f"{folder}/gate.png"].startswith(b"\x89PNG")
+    assert f'"decision": "{comparison.decision}"'.encode() in files[f"{folder}/comparison.json"]
+
+
+def test_an_equal_run_leaves_the_evidence_of_the_first_alone(bench: Bench):
+    bench.whole("one", MARCH, 0.8)
+    candidate = memory.need(bench.workspace, "candidate", "churn/one", Candidate)
+    before = dict(bench.trainer.attached[candidate.run_id])
+    bench.whole("two", MARCH, 0.8)
+    after = bench.trainer.attached[candidate.run_id]
+    assert before.items() <= after.items()
+    assert len(after) == 2 * len(before)
+
+
+def test_a_process_that_lost_its_lease_attaches_nothing(bench: Bench):
+    key = trained(bench)
+    candidate = memory.need(bench.workspace, "candidate", key, Candidate)
+    predict = bench.scorer.predict
+
+    def taken_over(candidate: Candidate, rows: pa.Table) -> np.ndarray:
+        bench.ledger.acquire("churn", key)
+        return predict(candidate, rows)
+
+    bench.scorer.predict = taken_over  # type: ignore[method-assign]
+    with pytest.raises(LeaseLost):
+        steps.evaluate(bench.workspace, key)
+    assert candidate.run_id not in bench.trainer.attached
 
 
 def test_a_tracking_server_that_is_down_loses_no_decision(bench: Bench, monkeypatch: pytest.MonkeyPatch):

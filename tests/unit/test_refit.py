@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from evergreen import steps
+from evergreen.comparison import Comparison
 from evergreen.errors import TrainingFailed
 from evergreen.results import Candidate, Refit, Release, Retrain
 from evergreen.steps import memory
 from evergreen.steps.refit import refit_key
-from tests.fakes.bench import APRIL, MARCH, Bench, pinned
+from tests.fakes.bench import APRIL, MARCH, ROWS_A_DAY, Bench, pinned
 
 TRAIN = {"estimator": "sklearn.linear_model.LogisticRegression", "refit": True}
 
@@ -89,16 +91,28 @@ def test_a_refit_that_fails_leaves_the_champion_and_can_be_tried_again(bench: Be
     assert bench.finish(key).outcome == "promoted"
 
 
-def test_the_next_run_judges_on_no_row_that_a_refitted_champion_learnt_from(bench: Bench):
-    first = won(bench)
-    bench.finish(first)
-    learnt = refitted(bench, first).candidate
+def after_a_refit(bench: Bench, as_of: datetime) -> tuple[Comparison, Candidate]:
+    """Return the comparison of a run that meets a refitted champion of March."""
+    bench.finish(won(bench))
+    learnt = refitted(bench, "churn/one").candidate
     bench.scorer.certainty[learnt.key] = 0.8
-    second = won(bench, "two")
-    comparison = steps.evaluate(bench.workspace, second)
+    key = bench.begin("two", as_of, pinned(train=TRAIN))
+    bench.until_trained(key)
+    bench.good(key, 0.9)
+    return steps.evaluate(bench.workspace, key), learnt
+
+
+def test_the_next_run_judges_on_no_row_that_a_refitted_champion_learnt_from(bench: Bench):
+    comparison, learnt = after_a_refit(bench, MARCH + timedelta(days=14))
     assert learnt.trained_on is not None
-    retrain = memory.need(bench.workspace, "run_started", second, Retrain)
-    assert learnt.trained_on.end <= retrain.windows.test.start or any(
-        "compared on rows from" in note for note in comparison.notes
-    )
-    assert bench.finish(second).champion_before == 1
+    assert comparison.evidence.rows == 14 * ROWS_A_DAY
+    assert f"compared on rows from {learnt.trained_on.end:%Y-%m-%d %H:%M} only" in comparison.notes[0]
+    assert comparison.promote
+
+
+def test_a_run_on_rows_that_a_refitted_champion_learnt_from_keeps_it_and_says_what_to_do(bench: Bench):
+    comparison, _ = after_a_refit(bench, MARCH)
+    assert (comparison.decision, comparison.promote) == ("keep", False)
+    assert "has learnt from all rows of the test window" in comparison.reasons[-1]
+    assert "a later as-of" in comparison.reasons[-1]
+    assert bench.finish("churn/two").outcome == "kept"

@@ -193,7 +193,9 @@ def test_a_backfill_is_told_that_the_champion_knows_newer_data():
         promote=False,
         checks=(check("champion"), check("newer_champion", "failed", "kept: a backfill")),
     )
-    assert headline(newer) == "Keep version 3: version 3 was trained on newer data than the new model."
+    assert headline(newer) == (
+        "Keep version 3: version 3 has learnt from these rows already, or from newer ones."
+    )
     assert remedies(newer) == ("A run with a later as-of than the champion's.",)
 
 

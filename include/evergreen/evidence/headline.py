@@ -116,7 +116,7 @@ def _why_failed(name: CheckName, comparison: Comparison) -> str:
     evidence = comparison.evidence
     match name:
         case "newer_champion":
-            return f"{champion_of(comparison)} was trained on newer data than the new model"
+            return f"{champion_of(comparison)} has learnt from these rows already, or from newer ones"
         case "champion":
             return _not_over_champion(comparison)
         case "baseline":

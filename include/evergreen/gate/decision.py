@@ -70,12 +70,16 @@ def never_over_newer(
     """Refuse a promotion over a champion that was trained on newer data, as a backfill would."""
     if champion_as_of is None or champion_as_of <= as_of:
         return comparison
-    check = Check(
-        "newer_champion",
-        "failed",
+    return refused(
+        comparison,
         f"kept: the champion was trained as of {champion_as_of:%Y-%m-%d %H:%M}, after this run's as-of "
         f"{as_of:%Y-%m-%d %H:%M}; a backfill never replaces newer data",
     )
+
+
+def refused(comparison: Comparison, words: str) -> Comparison:
+    """Keep the champion whatever was measured, because it knows these rows or newer ones."""
+    check = Check("newer_champion", "failed", words)
     return replace(
         comparison, decision="keep", promote=False, settling=None, checks=(*comparison.checks, check)
     )
