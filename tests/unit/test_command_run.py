@@ -248,6 +248,19 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_the_way_free(
     assert len(recorded("run_started")) == 1
 
 
+def test_a_run_that_breaks_leaves_the_way_free(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def broken(workspace: object, run_key: str) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(run_module, "AFTER_THE_WINDOW", (steps.ingest, broken))
+    assert main(RUN) == ENVIRONMENT
+    assert "unexpected TypeError: a bug" in capsys.readouterr().err
+    with open_ledger(Settings.from_environment()) as ledger:
+        ledger.free(ledger.acquire("churn", "churn/another run"))
+
+
 def test_a_home_that_cannot_be_written_is_an_environment_error(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -69,10 +69,12 @@ def run(arguments: Namespace) -> int:
             _show(result, arguments.json, why=False)  # the error itself says why
             raise
         except KeyboardInterrupt:
-            with suppress(LedgerError):
-                workspace.ledger.free(workspace.ledger.acquire(arguments.name, run_key))
+            _give_back(workspace, arguments.name, run_key)
             complain("interrupted; the same command goes on where this one stopped")
             return INTERRUPTED
+        except Exception:  # whatever it is, the next run must not wait for this one's lease
+            _give_back(workspace, arguments.name, run_key)
+            raise
         result = steps.report(workspace, run_key)
     _show(result, arguments.json)
     return FINDINGS if result.outcome in {"rejected", "failed"} else OK
@@ -85,6 +87,12 @@ def _run_to_go_on_with(workspace: Workspace, wanted: str) -> str:
     """
     keys = (wanted if number == 1 else f"{wanted}/{number}" for number in itertools.count(1))
     return next(key for key in keys if not steps.failed_for_good(workspace, key))
+
+
+def _give_back(workspace: Workspace, model: str, run_key: str) -> None:
+    """Leave the model to whoever runs next."""
+    with suppress(LedgerError):
+        workspace.ledger.free(workspace.ledger.acquire(model, run_key))
 
 
 def _go_through(workspace: Workspace, run_key: str) -> None:
