@@ -172,10 +172,10 @@ def test_the_favourable_class_is_compared_among_more_than_two():
     )
     (gap,) = gaps(gate("equal_opportunity"), rows, column(groups), probabilities, None)
     assert gap.gap is None
-    assert "fairness.favourable is needed to say which of 3 classes" in gap.problem
+    assert "gate.fairness.favourable is needed to say which of 3 classes" in gap.problem
     (gap,) = gaps(gate("equal_opportunity", favourable="tin"), rows, column(groups), probabilities, None)
     assert gap.problem == (
-        "fairness.favourable is 'tin', which no model knows; allowed: gold, none, silver"
+        "gate.fairness.favourable is 'tin', which no model knows; allowed: gold, none, silver"
     )
 
 

@@ -146,12 +146,12 @@ def _outcomes(gate: Gate, rule: Fairness, rows: JudgedRows, predictions: np.ndar
         raise _NotComparable(f"{rule.metric} is about decisions; for regression, choose group_loss")
     if rule.favourable is None and len(classes) != 2:
         raise _NotComparable(
-            f"fairness.favourable is needed to say which of {len(classes)} classes is good to get"
+            f"gate.fairness.favourable is needed to say which of {len(classes)} classes is good to get"
         )
     good = rule.favourable or classes[1]
     if good not in classes:
         raise _NotComparable(
-            f"fairness.favourable is {plain(good, 100)!r}, which no model knows; "
+            f"gate.fairness.favourable is {plain(good, 100)!r}, which no model knows; "
             f"allowed: {bounded(', '.join(classes), 300)}"
         )
     place = classes.index(good)
@@ -166,7 +166,7 @@ def _outcomes(gate: Gate, rule: Fairness, rows: JudgedRows, predictions: np.ndar
 def _groups(column: str, columns: Mapping[str, pa.ChunkedArray]) -> ColumnCodes:
     if column not in columns:
         raise _NotComparable(
-            "the data has no such column; name one that the query gives, under fairness.columns"
+            "the data has no such column; name one that the query gives, under gate.fairness.columns"
         )
     values = plain_values(columns[column])
     count = distinct_values(values)
