@@ -20,6 +20,8 @@ from evergreen.gate_checks import (
     columns_of_the_gate,
     costs_named_once,
     enough_days,
+    fresh_days_after_a_refit,
+    keys_that_do_nothing,
     what_only_classifiers_have,
 )
 from evergreen.names import did_you_mean, name_problem
@@ -59,6 +61,8 @@ def check(document: Document, path: Path) -> list[Problem]:
         what_only_classifiers_have,
         costs_named_once,
         enough_days,
+        fresh_days_after_a_refit,
+        keys_that_do_nothing,
     )
     return [problem for one in checks for problem in one(document, path)]
 

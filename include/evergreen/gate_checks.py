@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,8 @@ from evergreen.window import windows_at
 
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
 _DAY = timedelta(days=1)
+_RUNS_LOOKED_AT = 13
+_CALIBRATION_BOUNDS = ("max_error", "min_slope", "max_slope")
 
 
 def metric_task(document: Document) -> Task | None:
@@ -54,8 +57,55 @@ def columns_of_the_gate(document: Document, path: Path) -> Iterator[Problem]:  #
             yield document.problem(keys, "this column is the label", got=repr(column), fix=fix)
         elif part in known and column in _no_groups(document):
             what = f"this column is {_no_groups(document)[column]}, which has no groups of rows"
-            fix = "name a column of few values, such as the weekday of a time"
+            fix = "name a column of few values, such as a region"
             yield document.problem(keys, what, got=repr(column), fix=fix)
+        elif part == "gate.slices" and column == document.find("gate", "cluster", "column", kind=str):
+            what = "each slice of this column would be one cluster, and one cluster proves nothing"
+            fix = "name another column, or cluster by day"
+            yield document.problem(keys, what, got=repr(column), fix=fix)
+
+
+def keys_that_do_nothing(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Yield a problem for each key that looks like a protection and protects nothing."""
+    rule = document.find("gate", "slice_rule", kind=dict)
+    if rule and not document.find("gate", "slices", kind=list):
+        what = "there are no slices for this rule"
+        fix = "name columns under gate.slices, or leave it out"
+        yield document.problem(("gate", "slice_rule"), what, on_key=True, fix=fix)
+    bounds = document.find("gate", "calibration", kind=dict) or {}
+    if bounds.get("breach") is not None and all(bounds.get(key) is None for key in _CALIBRATION_BOUNDS):
+        what = "there is no bound that could be breached"
+        fix = f"give {', '.join(_CALIBRATION_BOUNDS)}, or leave it out"
+        yield document.problem(("gate", "calibration", "breach"), what, on_key=True, fix=fix)
+
+
+def fresh_days_after_a_refit(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    """Yield a problem where the champion, once refitted, has learnt from most of the next test rows."""
+    schedule = document.find("schedule", kind=str)
+    refit = document.find("train", "refit", kind=bool)
+    by_day = document.find("gate", "cluster", kind=object) in (None, "day")
+    wanted = document.find("gate", "min_clusters", kind=int) or Gate.model_fields["min_clusters"].default
+    fewest = _fewest_days_between(schedule) if schedule and refit and by_day else None
+    if fewest is not None and fewest < wanted:
+        yield document.problem(
+            ("train", "refit"),
+            f"every comparison would be inconclusive: a refitted champion has learnt from all but the "
+            f"{fewest} days since, and gate.min_clusters wants {wanted}",
+            fix="retrain less often, leave train.refit out, or set gate.cluster to row or to a column",
+        )
+
+
+@cache
+def _fewest_days_between(schedule: str) -> int | None:
+    """Return the fewest days between two runs of a schedule, begun ones too; None for no schedule."""
+    from croniter import croniter
+
+    try:
+        runs = croniter(schedule, _AS_OFS[0], ret_type=datetime)
+        times: list[datetime] = [runs.get_next() for _ in range(_RUNS_LOOKED_AT)]
+    except (ValueError, KeyError, IndexError, AttributeError, TypeError):
+        return None
+    return min(math.ceil((after - before) / _DAY) for before, after in pairwise(times))
 
 
 def _no_groups(document: Document) -> Mapping[str, str]:
@@ -108,7 +158,7 @@ def what_only_classifiers_have(document: Document, path: Path) -> Iterator[Probl
             allowed="group_loss",
         )
     calibration = document.find("gate", "calibration", kind=dict) or {}
-    for bound in ("max_error", "min_slope", "max_slope"):
+    for bound in _CALIBRATION_BOUNDS:
         if calibration.get(bound) is not None:
             what = "calibration is of probabilities, and a regressor gives none"
             keys = ("gate", "calibration", bound)

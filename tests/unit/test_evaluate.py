@@ -143,6 +143,12 @@ def test_a_slice_column_that_the_data_lacks_keeps_the_champion(bench: Bench):
     assert bench.finish(key).outcome == "kept"
 
 
+def test_a_slice_column_that_is_missing_keeps_a_first_challenger_out_too(bench: Bench):
+    comparison = steps.evaluate(bench.workspace, trained(bench, gate=GATE | {"slices": ["region"]}))
+    assert verdict(comparison, "slices") == "failed"
+    assert not comparison.promote
+
+
 def test_a_harmed_slice_keeps_the_champion(bench: Bench):
     change_rows(bench, with_column("region", lambda row: "north" if row % 4 else "south"))
     bench.whole("one", MARCH, 0.8)

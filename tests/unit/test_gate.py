@@ -209,6 +209,16 @@ def test_slices_that_prove_nothing_are_reported_or_keep_the_champion():
     assert "no slice is large enough" in small.reasons[2]
 
 
+def test_slices_of_too_few_clusters_are_listed_and_not_passed():
+    few = tuple(
+        Slice("weekday", day, 900, replace(untold("only 4 days"), problem="only 4 days"))
+        for day in ("Monday", "Tuesday")
+    )
+    answer = compare(gate(), "low", evidence(slices=few))
+    assert [one.verdict for one in answer.evidence.slices] == ["too small", "too small"]
+    assert verdicts(answer)["slices"] == "reported"
+
+
 def test_slices_that_cannot_be_judged_at_all_keep_the_champion():
     problem = "column 'tail_number' has 10,000 values"
     answer = compare(gate(), "low", evidence(problems=(("slices", problem),)))

@@ -225,3 +225,23 @@ def test_the_order_of_rows_changes_no_slice(seed):
     for one, other in zip(first, second, strict=True):
         assert one.difference.interval.low == pytest.approx(other.difference.interval.low)
         assert one.difference.interval.high == pytest.approx(other.difference.interval.high)
+
+
+def test_more_slices_than_the_ledger_should_keep_are_a_problem():
+    large = Gate.model_validate(
+        {"metric": "squared_error", "slices": ["c"], "slice_rule": {"min_rows": 30}}
+    )
+    many = 30 * 201
+    rows = JudgedRows(np.zeros(many), (), np.arange(many) % 20, "day")
+    column = pa.chunked_array([[f"v{row % 201}" for row in range(many)]])
+    slices, problems = judged_slices(large, rows, {"c": column}, np.ones(many), np.zeros(many))
+    assert slices == ()
+    assert "of which 201 values are large enough to be judged; at most 200 are" in problems[0]
+
+
+def test_without_a_champion_columns_are_looked_at_and_nothing_is_compared():
+    column = pa.chunked_array([["a", "b"] * (ROWS // 2)])
+    slices, problems = judged_slices(gate("c", "lost"), JUDGED, {"c": column}, CHALLENGER, None)
+    assert slices == ()
+    assert len(problems) == 1
+    assert "'lost', which the data does not have" in problems[0]

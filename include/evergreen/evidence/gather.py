@@ -46,9 +46,7 @@ def gather(
     between = partial(
         difference, rule.metric, rows, confidence=rule.confidence, min_clusters=rule.min_clusters
     )
-    slices, problems = (
-        ((), ()) if champion is None else judged_slices(rule, rows, columns, challenger, champion)
-    )
+    slices, problems = judged_slices(rule, rows, columns, challenger, champion)
     named: list[tuple[CheckName, str]] = [("slices", problem) for problem in problems]
     return Evidence(
         rows=len(rows),

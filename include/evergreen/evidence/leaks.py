@@ -45,7 +45,8 @@ def findings(
     """Return what is suspicious about the rows that a challenger was trained and judged on.
 
     - `windows_overlap`: the train window reaches into the test window, or a train row lies in it.
-    - `shared_keys`: a test row has the key of a train row.
+    - `shared_keys`: a test row has the key of a train row. Windows and snapshots see to it that neither
+      of these two happens; they are looked at again here because everything else rests on them.
     - `after_label`: a time among the features, or one in `rule.computed_at`, lies after the time at
       which its row's label became known (the row's time and `data.label.delay`); dates count from their
       first moment. Also where a column of `rule.computed_at` cannot be checked.

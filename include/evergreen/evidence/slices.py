@@ -29,6 +29,8 @@ MOST_SINGLE_NUMBERS = 20
 """Numbers of more distinct values than this are cut into bins."""
 DEFAULT_BINS = 4
 MOST_TEXTS = 1000
+MOST_JUDGED = 200
+"""How many slices of one column are judged: each stands in the ledger for good."""
 MOST_SMALL = 50
 """How many slices that are too small are listed by name."""
 
@@ -42,7 +44,7 @@ def judged_slices(
     rows: JudgedRows,
     columns: Mapping[str, pa.ChunkedArray],
     challenger: np.ndarray,
-    champion: np.ndarray,
+    champion: np.ndarray | None,
 ) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
     """Return the slices of each column of `gate.slices`, and the columns that cannot be sliced.
 
@@ -59,22 +61,23 @@ def judged_slices(
         rows: Truth, clusters and weights.
         columns: The columns' values for exactly these rows, as far as the data has them.
         challenger: Predictions `(n_rows, n_classes)` or `(n_rows,)`.
-        champion: The same of the champion.
+        champion: The same of the champion; None: nothing is compared, and columns are looked at only.
 
     Returns:
         The slices, without verdicts, and a sentence for each column that could not be sliced.
     """
     slices: list[Slice] = []
     problems: list[str] = []
-    pair = _Pair(gate, rows, challenger, champion)
+    pair = None if champion is None else _Pair(gate, rows, challenger, champion)
     for chosen in gate.slices:
         name, bins = (chosen.column, chosen.bins) if isinstance(chosen, BinnedColumn) else (chosen, None)
         try:
             parts = _cut(name, columns, bins)
+            _check_number(name, parts, gate.slice_rule.min_rows)
         except _NotSliced as why:
             problems.append(str(why))
         else:
-            slices += _slices(name, parts, pair)
+            slices += [] if pair is None else _slices(name, parts, pair)
     return tuple(slices), tuple(problems)
 
 
@@ -125,6 +128,15 @@ def _slices(column: str, parts: ColumnCodes, pair: _Pair) -> Iterator[Slice]:
     if rest:
         more = f"and {len(rest):,} more value{'s' if len(rest) > 1 else ''}"
         yield Slice(column, more, int(counts[rest].sum()), difference=None)
+
+
+def _check_number(name: str, parts: ColumnCodes, min_rows: int) -> None:
+    large = int((parts.rows >= min_rows).sum())
+    if large > MOST_JUDGED:
+        raise _NotSliced(
+            f"gate.slices names {name!r}, of which {large:,} values are large enough to be judged; at "
+            f"most {MOST_JUDGED} are: choose a coarser column, or raise gate.slice_rule.min_rows."
+        )
 
 
 def _cut(name: str, columns: Mapping[str, pa.ChunkedArray], bins: int | None) -> ColumnCodes:

@@ -82,8 +82,9 @@ def _holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _slice_verdict(rule: Gate, margin: Margin, one: Slice, p_value: float | None) -> SliceVerdict:
+    """Too small is a slice of too few rows, and one of too few clusters, or of one class, to tell."""
     over = one.difference
-    if over is None:
+    if over is None or over.interval is None:
         return "too small"
     if over.identical:
         return "unharmed"
