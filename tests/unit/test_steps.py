@@ -100,7 +100,7 @@ def test_backfill_of_an_older_month_never_replaces_newer_data(bench: Bench):
     bench.whole("april", APRIL, 0.7)
     report = bench.whole("march", MARCH, 0.9)
     assert report.outcome == "kept"
-    assert "newer data" in report.summary
+    assert "from newer ones" in report.summary
     assert bench.serving() == 1
 
 
