@@ -90,16 +90,16 @@ def test_the_error_of_a_difference_is_that_of_delongs_covariances():
     assert estimate.degrees == POSITIVE.sum() - 1
 
 
-def obuchowski(placed, clusters):
+def obuchowski(placed, clusters, positive):
     """Return the clustered variance, written as in Obuchowski (1997), a loop over clusters."""
-    m, n = POSITIVE.sum(), (~POSITIVE).sum()
-    area, s10, s01, s11 = placed[POSITIVE].mean(), 0.0, 0.0, 0.0
+    m, n = positive.sum(), (~positive).sum()
+    area, s10, s01, s11 = placed[positive].mean(), 0.0, 0.0, 0.0
     with_positives = with_negatives = 0
     for each in np.unique(clusters):
         here = clusters == each
-        own_m, own_n = (here & POSITIVE).sum(), (here & ~POSITIVE).sum()
-        a = placed[here & POSITIVE].sum() - own_m * area
-        b = placed[here & ~POSITIVE].sum() - own_n * area
+        own_m, own_n = (here & positive).sum(), (here & ~positive).sum()
+        a = placed[here & positive].sum() - own_m * area
+        b = placed[here & ~positive].sum() - own_n * area
         s10, s01, s11 = s10 + a**2, s01 + b**2, s11 + a * b
         with_positives += own_m > 0
         with_negatives += own_n > 0
@@ -109,11 +109,34 @@ def obuchowski(placed, clusters):
     return s10 / m + s01 / n + 2 * count / (count - 1) * s11 / (m * n)
 
 
-@pytest.mark.parametrize("clusters", [DAYS, RNG.integers(0, 90, N)], ids=["days", "small clusters"])
-def test_the_error_over_clusters_is_obuchowskis(clusters):
-    placed = placements(POSITIVE, FIRST, None) - placements(POSITIVE, SECOND, None)
-    estimate = area_estimate([(POSITIVE, placed)], clusters, None)
-    assert estimate.error**2 == pytest.approx(obuchowski(placed, clusters))
+def test_over_clusters_with_equally_many_of_either_kind_the_error_is_obuchowskis():
+    positive, clusters = np.arange(N) % 3 == 0, np.arange(N) // 6
+    placed = placements(positive, FIRST, None) - placements(positive, SECOND, None)
+    estimate = area_estimate([(positive, placed)], clusters, None)
+    assert estimate.error**2 == pytest.approx(obuchowski(placed, clusters, positive))
+    assert estimate.degrees == N // 6 - 1
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize("clusters", [DAYS, np.minimum(np.arange(N) // 5, 15)], ids=["even", "uneven"])
+def test_over_unequal_clusters_the_error_is_that_of_leaving_one_out(clusters, weights):
+    """The mean placement of either kind without a cluster, for what each kind adds and for both."""
+    placed = placements(POSITIVE, FIRST, weights) - placements(POSITIVE, SECOND, weights)
+    weighed = np.ones(N) if weights is None else weights
+    moved, parts, worth = [], [], []
+    for kind in (POSITIVE, ~POSITIVE):
+        whole = np.average(placed[kind], weights=weighed[kind])
+        left = [kind & (clusters != each) for each in np.unique(clusters)]
+        moved.append(np.array([np.average(placed[k], weights=weighed[k]) - whole for k in left]))
+        masses = weighed[kind].sum() - np.array([weighed[k].sum() for k in left])
+        parts.append(np.count_nonzero(masses))
+        worth.append(masses.sum() ** 2 / (masses**2).sum())
+    count = len(moved[0])
+    own = sum((part - 1) / part * (each @ each) for part, each in zip(parts, moved, strict=True))
+    variance = own + 2 * (count - 1) / count * (moved[0] @ moved[1])
+    estimate = area_estimate([(POSITIVE, placed)], clusters, weights)
+    assert estimate.error**2 == pytest.approx(variance)
+    assert estimate.degrees == pytest.approx(min(worth) - 1)
 
 
 def test_clusters_of_one_row_give_delongs_error():
@@ -142,9 +165,8 @@ def test_a_weight_of_k_is_the_row_k_times_in_its_cluster(seed: int):
 
 
 def test_many_classes_are_the_mean_of_their_components():
-    """Over clusters that all hold every class, the error is that of the mean placement's sums."""
-    codes = RNG.integers(0, 3, N)
-    days = np.arange(N) % 10
+    """Over clusters that hold equally many of every class, it is the mean placement's error."""
+    codes, days = np.arange(N) % 3, np.arange(N) // 15
     placed = [(codes == k, placements(codes == k, RNG.normal(size=N), None)) for k in range(3)]
     influence = np.zeros(N)
     for positive, each in placed:

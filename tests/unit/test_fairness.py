@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from evergreen.evidence.clustered_ratios import clustered_ratios
 from evergreen.evidence.fairness import gaps
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.gate_spec import Gate
@@ -84,6 +85,37 @@ def test_two_groups_of_independent_rows_have_the_t_interval_of_their_difference(
     assert (gap.gap.low, gap.gap.high) == pytest.approx(
         (b.mean() - a.mean() - reach, b.mean() - a.mean() + reach)
     )
+
+
+def test_the_covariance_of_two_groups_is_that_of_means_which_leave_out_one_cluster_each():
+    random = np.random.default_rng(8)
+    values, weights = random.normal(size=400), random.uniform(0.5, 2, 400)
+    parts, clusters = random.integers(-1, 2, 400), np.minimum(np.arange(400) // 12, 25)
+    found = clustered_ratios(values, weights, parts, 2, clusters)
+
+    def means(chosen):
+        return np.array(
+            [
+                np.average(values[chosen & (parts == k)], weights=weights[chosen & (parts == k)])
+                for k in (0, 1)
+            ]
+        )
+
+    moved = np.array([means(clusters != each) for each in range(26)]) - means(clusters >= 0)
+    masses = np.array([np.bincount(clusters[parts == k], weights[parts == k], 26) for k in (0, 1)])
+    counts = np.count_nonzero(masses, axis=1)
+    moved *= np.sqrt((counts - 1) / counts)
+    assert found.covariance == pytest.approx(moved.T @ moved)
+    assert found.clusters == pytest.approx(masses.sum(axis=1) ** 2 / (masses**2).sum(axis=1))
+
+
+def test_a_group_of_one_days_rows_is_not_compared_however_many_days_it_is_seen_on():
+    rows, groups, predictions = people(2000, 4, clusters=40)
+    days = np.where((groups == "g1") & (np.arange(2000) > 100), 0, rows.clusters)
+    uneven = JudgedRows(rows.labels, CLASSES, days, "day")
+    (gap,) = gaps(gate("demographic_parity", cluster="day"), uneven, column(groups), predictions, None)
+    assert gap.gap is None
+    assert gap.small == ("g1",)
 
 
 def test_repeating_each_row_within_its_cluster_proves_nothing_more():

@@ -1,4 +1,4 @@
-"""The cluster-robust t interval against scipy and statsmodels."""
+"""The cluster-robust t interval against scipy, statsmodels and means that leave out a cluster."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evergreen.evidence.intervals import mean_estimate, mean_interval
+from evergreen.evidence.intervals import effective_number, mean_estimate, mean_interval
 
 RNG = np.random.default_rng(11)
 VALUES = RNG.normal(0.2, 1.0, 240)
 DAYS = RNG.integers(0, 24, 240)
+EVEN_DAYS = RNG.permutation(240) % 24
 WEIGHTS = RNG.uniform(0.1, 3, 240)
 
 
@@ -22,20 +23,54 @@ def test_without_clusters_it_is_the_paired_t_test():
     assert (interval.low, interval.high) == pytest.approx((oracle.low, oracle.high))
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_with_clusters_it_is_the_robust_error_of_least_squares(weights):
+@pytest.mark.parametrize("weights", [None, np.tile([0.5, 2.0], 12)[EVEN_DAYS // 2 * 2]])
+def test_with_clusters_of_equal_size_it_is_the_robust_error_of_least_squares(weights):
     """Statsmodels multiplies by G/(G-1) · (n-1)/(n-k), and k is 1 here: the same correction."""
     model = sm.WLS(VALUES, np.ones(240), weights=1.0 if weights is None else weights)
-    oracle = model.fit(cov_type="cluster", cov_kwds={"groups": DAYS}, use_t=True)
+    oracle = model.fit(cov_type="cluster", cov_kwds={"groups": EVEN_DAYS}, use_t=True)
     low, high = oracle.conf_int(0.05)[0]
-    interval = mean_interval(VALUES, DAYS, weights)
+    interval = mean_interval(VALUES, EVEN_DAYS, weights)
     assert interval.estimate == pytest.approx(oracle.params[0])
     assert (interval.low, interval.high) == pytest.approx((low, high))
 
 
+@pytest.mark.parametrize("weights", [None, WEIGHTS, np.where(WEIGHTS < 1, 0.0, WEIGHTS)])
+@pytest.mark.parametrize("clusters", [DAYS, np.minimum(np.arange(240) // 8, 12), None])
+def test_the_error_is_that_of_means_which_leave_out_one_cluster_each(clusters, weights):
+    codes = np.arange(240) if clusters is None else clusters
+    weighed = np.ones(240) if weights is None else weights
+    mean = np.average(VALUES, weights=weighed)
+    masses = [weighed[codes == each].sum() for each in np.unique(codes)]
+    moved = [
+        np.average(VALUES[codes != each], weights=weighed[codes != each]) - mean
+        for each, mass in zip(np.unique(codes), masses, strict=True)
+        if mass
+    ]
+    found = mean_estimate(VALUES, clusters, weights)
+    assert found.error**2 == pytest.approx((len(moved) - 1) / len(moved) * np.sum(np.square(moved)))
+    assert found.degrees == pytest.approx(np.sum(masses) ** 2 / np.sum(np.square(masses)) - 1)
+
+
+def test_clusters_count_as_many_as_the_equal_ones_they_are_worth():
+    assert effective_number(np.full(20, 50.0)) == 20
+    assert effective_number(np.array([900.0] + [100 / 19] * 19)) == pytest.approx(1.234, abs=1e-3)
+    assert effective_number(np.array([])) == 0
+
+
+def test_a_cluster_of_most_rows_is_never_certain():
+    """One day of 100 times the rows of 27 others: their common mean is the luck of that day."""
+    clusters = np.repeat(np.arange(28), [2000] + [20] * 27)
+    rng, wrong = np.random.default_rng(5), 0
+    for _ in range(200):
+        values = rng.normal(size=len(clusters)) + rng.normal(size=28)[clusters]
+        interval = mean_interval(values, clusters)
+        wrong += interval is not None and not interval.low <= 0 <= interval.high
+    assert wrong <= 0.025 * 200
+
+
 def test_codes_without_rows_are_no_clusters():
-    assert mean_estimate(VALUES, DAYS * 7 + 3) == mean_estimate(VALUES, DAYS)
-    assert mean_estimate(VALUES, DAYS).degrees == 23
+    assert mean_estimate(VALUES, EVEN_DAYS * 7 + 3) == mean_estimate(VALUES, EVEN_DAYS)
+    assert mean_estimate(VALUES, EVEN_DAYS).degrees == 23
 
 
 def test_one_cluster_says_nothing():

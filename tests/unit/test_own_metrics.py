@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
+from evergreen.comparison import Difference
 from evergreen.errors import BadConfiguration, DataUnusable
 from evergreen.evidence import own_metrics
 from evergreen.evidence.judged_rows import JudgedRows
@@ -68,14 +71,26 @@ def two_faced(labels: Any, predictions: Any, classes: Any, weights: Any) -> Any:
     return predictions[:, 0] if predictions[0, 0] == PREDICTIONS[0, 0] else 1.0
 
 
+def f1(labels: Any, predictions: Any, classes: Any, weights: Any) -> float:
+    decided = predictions[:, 1] > 0.5
+    return float(f1_score(labels == "yes", decided, sample_weight=weights, zero_division=0.0))
+
+
+def f1_without_weights(labels: Any, predictions: Any, classes: Any, weights: Any) -> float:
+    return f1(labels, predictions, classes, None)
+
+
 def own(name: str, task: str = "classification") -> OwnMetric:
     return OwnMetric(type="own", name=name, task=task, higher_is_better=False)
 
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    functions = (squares, mean_square, text_labels, writing, too_short, a_word, nan)
-    names = [each.__name__ for each in (*functions, now_and_then, two_faced)] + ["not_callable"]
+    functions = (squares, mean_square, text_labels, writing, too_short, a_word, nan, f1)
+    names = [each.__name__ for each in (*functions, now_and_then, two_faced)] + [
+        "f1_without_weights",
+        "not_callable",
+    ]
     found = [EntryPoint(n, f"{__name__}:{n}", "evergreen.metrics") for n in names]
     found += [EntryPoint("twice", f"{__name__}:{n}", "evergreen.metrics") for n in ("nan", "a_word")]
     found += [EntryPoint("gone", "no_such_module_here:metric", "evergreen.metrics")]
@@ -140,6 +155,40 @@ def test_a_function_that_most_resamples_fail_has_no_interval():
     assert found.interval is None
     assert "too few" in found.problem
     assert (found.value, found.other) == (PREDICTIONS[0, 0], OTHERS[0, 0])
+
+
+def compared(name: str, rows: JudgedRows, first: np.ndarray, second: np.ndarray) -> Difference:
+    metric = OwnMetric(type="own", name=name, task="classification", higher_is_better=True)
+    return difference(metric, rows, first, second, confidence=0.95, min_clusters=10)
+
+
+@pytest.mark.parametrize("weights", [None, RNG.uniform(0.5, 1, N)])
+@pytest.mark.parametrize("constant", [False, True])
+def test_one_value_that_ignores_the_weights_is_refused_and_proves_nothing(weights, constant):
+    rows = replace(ROWS, weights=weights)
+    other = np.tile([0.3, 0.7], (N, 1)) if constant else OTHERS
+    with pytest.raises(
+        DataUnusable, match=r"gate\.metric: the metric ignores its weights.*f1_without.*sample_weight"
+    ):
+        compared("f1_without_weights", rows, PREDICTIONS, other)
+    with_weights = compared("f1", rows, PREDICTIONS, other)
+    assert with_weights.error > 0.01
+    assert with_weights.interval.low < with_weights.interval.high
+
+
+def test_one_value_that_is_certain_of_itself_is_not_blamed_on_weights():
+    """Right in every row, and never "yes": F1 is 1 and 0 whatever the weights, and its error unknown."""
+    right = np.eye(2)[ROWS.codes]
+    found = compared("f1", ROWS, right, np.tile([0.9, 0.1], (N, 1)))
+    assert (found.value, found.other, found.interval, found.error) == (1.0, 0.0, None, None)
+    assert "the same in every resample" in found.problem
+
+
+def test_one_value_that_two_models_share_in_every_resample_proves_nothing():
+    never = np.tile([0.9, 0.1], (N, 1))
+    found = compared("f1", ROWS, never, np.tile([0.8, 0.2], (N, 1)))
+    assert (found.interval, found.identical) == (None, False)
+    assert "the same in every resample" in found.problem
 
 
 def test_a_function_that_changes_what_it_returns_is_refused():

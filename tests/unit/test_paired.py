@@ -26,12 +26,14 @@ COSTS = CostMatrix(
 METRICS = [PlainMetric(type=name) for name in CLASSIFICATION] + [COSTS]
 
 
-def sample(seed: int = 0, n: int = N, days: int = 20, by: str = "day", weights=None):
+def sample(seed: int = 0, n: int = N, days: int = 20, by: str = "day", weights=None, even=False):
     """Return judged rows and two models' predictions, the first the better."""
     rng = np.random.default_rng(seed)
     yes = rng.random(n) < 0.4
     yes[:2] = [True, False]
     clusters = rng.integers(0, days, n) if by != "row" else np.arange(n)
+    if even:
+        clusters = np.arange(n) % days
     rows = JudgedRows(np.where(yes, "yes", "no"), ("no", "yes"), clusters, by, weights)
 
     def model(noise: float) -> np.ndarray:
@@ -62,9 +64,9 @@ def test_rows_that_stand_alone_have_the_paired_t_test():
     assert (found.rows, found.clusters) == (N, N)
 
 
-@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, N)])
-def test_rows_of_days_have_the_robust_interval_of_least_squares(weights):
-    rows, first, second = sample(weights=weights)
+@pytest.mark.parametrize("weights", [None, np.repeat(np.linspace(0.5, 2, N // 20), 20)])
+def test_rows_of_equal_days_have_the_robust_interval_of_least_squares(weights):
+    rows, first, second = sample(weights=weights, even=True)
     ours, theirs = (row_losses(PlainMetric(type="brier"), rows, each) for each in (first, second))
     oracle = sm.WLS(ours - theirs, np.ones(N), weights=1.0 if weights is None else weights).fit(
         cov_type="cluster", cov_kwds={"groups": rows.clusters}, use_t=True
@@ -232,7 +234,7 @@ def test_perfect_answers_beat_a_constant_one_by_every_metric():
 
 @pytest.mark.parametrize("share", [0.05, -0.05])
 def test_a_relative_margin_allows_for_the_noise_of_the_limit(share: float):
-    rows, first, second = sample()
+    rows, first, second = sample(even=True)
     ours, theirs = (row_losses(PlainMetric(type="log_loss"), rows, each) for each in (first, second))
     oracle = sm.OLS(ours - (1 + share) * theirs, np.ones(N)).fit(
         cov_type="cluster", cov_kwds={"groups": rows.clusters}, use_t=True
@@ -262,7 +264,7 @@ def test_a_share_of_a_negative_metric_is_a_share_of_its_size():
             Cost(truth="yes", decided="yes", cost=-20),
         ],
     )
-    rows, first, second = sample()
+    rows, first, second = sample(even=True)
     ours, theirs = (row_losses(gains, rows, each) for each in (first, second))
     assert theirs.mean() < 0
     oracle = sm.OLS(ours - 0.9 * theirs, np.ones(N)).fit(
@@ -313,7 +315,8 @@ def test_a_class_that_is_missing_leaves_the_area_undefined():
 
 def test_positive_rows_of_a_single_day_leave_the_areas_error_unknown():
     rows, first, second = sample()
-    found = differ("roc_auc", replace(rows, clusters=rows.clusters * (rows.codes == 0)), first, second)
+    days = np.where(rows.codes == 1, 0, rows.clusters)
+    found = differ("roc_auc", replace(rows, clusters=days), first, second, min_clusters=2)
     assert found.interval is None
     assert "too few clusters" in found.problem
     assert found.value > found.other
@@ -330,3 +333,67 @@ def test_predictions_that_cannot_be_read_are_refused():
     rows, first, second = sample()
     with pytest.raises(DataUnusable, match="do not add up to 1"):
         differ("roc_auc", rows, first, second * 2)
+
+
+METRICS_OF_ROWS_AND_RANKS = ["log_loss", "brier", "accuracy", "roc_auc", "average_precision"]
+
+
+@pytest.mark.parametrize("name", METRICS_OF_ROWS_AND_RANKS)
+def test_a_day_of_most_rows_proves_nothing(name: str):
+    rows, first, second = sample(n=1000)
+    days = np.maximum(np.arange(1000) - 900, 0) // 5
+    found = differ(name, replace(rows, clusters=days), first, second)
+    assert found.interval is None
+    assert found.clusters == 20
+    assert found.problem == (
+        "the rows fall so unevenly into 20 days that they count as 1.2 of equal size, at least 10 are "
+        "needed: lengthen data.test_window, or state gate.cluster"
+    )
+
+
+def test_a_few_rows_of_most_weight_prove_nothing():
+    rows, first, second = sample(by="row", weights=np.where(np.arange(N) < 8, 1000.0, 0.001))
+    found = differ("log_loss", rows, first, second)
+    assert (found.interval, found.clusters) == (None, N)
+    assert found.problem == (
+        "the weights are so uneven that 300 rows count as 8 of equal weight, at least 10 are needed: "
+        "lengthen data.test_window"
+    )
+
+
+def test_weights_of_rows_that_differ_a_little_count_for_nearly_as_many():
+    weights = np.linspace(0.5, 2, N)
+    found = differ("log_loss", *sample(by="row", weights=weights))
+    assert found.degrees == pytest.approx(weights.sum() ** 2 / (weights**2).sum() - 1)
+
+
+def test_differences_that_cancel_in_every_day_are_not_taken_for_certain():
+    """Half of each day's rows are answered well by the one, the mirrored half by the other."""
+    labels = np.where(np.arange(400) % 4 < 2, "no", "yes")
+    rows = JudgedRows(labels, ("no", "yes"), np.arange(400) // 20, "day")
+    well = np.where(np.arange(400) % 2 == 0, 0.9, 0.3)
+    first, second = (
+        np.column_stack([1 - p, p])
+        for p in (np.where(rows.codes == 1, w, 1 - w) for w in (well, 1.2 - well))
+    )
+    losses = row_losses(PlainMetric(type="brier"), rows, first)
+    apart = losses - row_losses(PlainMetric(type="brier"), rows, second)
+    for name in ("brier", "log_loss"):
+        found = differ(name, rows, first, second)
+        assert found.interval.estimate == pytest.approx(0, abs=1e-12)
+        assert found.interval.low < -1e-3
+        assert found.interval.high > 1e-3
+        assert not found.identical
+    error = differ("brier", rows, first, second).error
+    assert error == pytest.approx(stats.sem(apart))
+    assert differ("roc_auc", rows, first, second).error > 1e-3
+
+
+def test_mirrored_predictions_of_equal_losses_are_not_taken_for_certain():
+    """Rounding may tell them apart or not: 0.3 below and 0.3 above the truth is the same loss."""
+    labels = np.linspace(1, 7, N)
+    rows = JudgedRows(labels, (), np.arange(N) % 20, "day")
+    for distance in (0.3, 0.25, 1.0):
+        found = differ("absolute_error", rows, labels + distance, labels - distance)
+        assert found.error == pytest.approx(2**0.5 * 2 * distance / 20)
+        assert found.interval.low < 0 < found.interval.high

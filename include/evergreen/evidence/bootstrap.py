@@ -3,7 +3,10 @@
 In the Poisson bootstrap (Chamandy et al., "Estimating uncertainty for massive data streams", 2012)
 each cluster's rows count as often as a draw from Poisson(1) says: all rows of a cluster alike, for both
 models. The standard error is the spread of the resampled differences, times √(G/(G-1)) for G clusters;
-the interval is the t interval of it with G-1 degrees of freedom. Percentiles know neither correction:
+the interval is the t interval of it, with one degree of freedom less than the clusters' effective
+number. A cluster of more than 1/G of the rows is drawn with a larger variance than Poisson's, from a
+negative binomial law of mean 1: what the jackknife of `mean_estimate` makes of such clusters, the
+resamples of a mean show, too. Percentiles know neither correction:
 in 1,500 simulated comparisons of average precision over 10 days they held the truth in 89.0%, the t
 interval in 93.7% (over 31 days 94.0% and 95.2%, over 500 single rows 94.4% by both).
 """
@@ -14,42 +17,60 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from evergreen.evidence.intervals import Estimate
+from evergreen.evidence.intervals import Estimate, effective_number
 
 Statistic = Callable[[np.ndarray], float]
 
 RESAMPLES = 1000
 SEED = 0
 LARGEST_UNDEFINED_SHARE = 0.05
+_ROUNDING = 1e-9
 
 
-def draws(clusters: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[np.ndarray]:
-    """Yield for each resample how often each cluster counts, `(clusters,)`; the same on every call."""
+def draws(weights: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[np.ndarray]:
+    """Yield for each resample how often each cluster counts, `(n_clusters,)`; the same on every call.
+
+    The mean is 1. The variance is 1, Poisson's, for a share of all weight of at most 1/G, and for a
+    larger share h it is ((1 - 1/G)/(1 - h))².
+
+    Args:
+        weights: `(n_clusters,)`, of each cluster, above 0; at least two.
+        resamples: How many.
+        seed: Of the draws.
+    """
     rng = np.random.default_rng(seed)
+    beyond = ((1 - 1 / len(weights)) / (1 - weights / weights.sum())) ** 2 - 1
+    uneven = np.flatnonzero(beyond > _ROUNDING)
+    rates = np.ones(len(weights))
     for _ in range(resamples):
-        yield rng.poisson(1.0, clusters).astype(float)
+        if len(uneven):
+            rates[uneven] = rng.gamma(1 / beyond[uneven], beyond[uneven])
+        yield rng.poisson(rates).astype(float)
 
 
 def bootstrap_estimate(
-    value: float, statistic: Statistic, clusters: int, resamples: int = RESAMPLES
+    value: float, statistic: Statistic, weights: np.ndarray, resamples: int = RESAMPLES
 ) -> Estimate:
     """Return a value with its bootstrapped standard error.
 
     Args:
         value: The statistic of the rows as they are.
-        statistic: Of how often each cluster counts, `(clusters,)`; NaN where it is undefined.
-        clusters: How many there are.
+        statistic: Of how often each cluster counts, `(n_clusters,)`; NaN where it is undefined.
+        weights: `(n_clusters,)`, the sum of weights of each cluster, above 0.
         resamples: How many resamples are drawn.
 
-    The error is None where more than 1 in 20 resamples leave the statistic undefined: the rows hold too
-    little of one kind.
+    The error is None where the clusters count as fewer than two, and where more than 1 in 20 resamples
+    leave the statistic undefined: the rows hold too little of one kind.
     """
-    found = np.array([statistic(counts) for counts in draws(clusters, resamples)])
+    clusters, effective = len(weights), effective_number(weights)
+    if effective < 2:
+        return Estimate(value, None, None)
+    found = np.array([statistic(counts) for counts in draws(weights, resamples)])
     defined = found[np.isfinite(found)]
-    if clusters < 2 or len(defined) < (1 - LARGEST_UNDEFINED_SHARE) * resamples:
+    if len(defined) < (1 - LARGEST_UNDEFINED_SHARE) * resamples:
         return Estimate(value, None, None)
     error = float(defined.std(ddof=1) * np.sqrt(clusters / (clusters - 1)))
-    return Estimate(value, error, float(clusters - 1))
+    return Estimate(value, error, effective - 1)
 
 
 class AveragePrecision:

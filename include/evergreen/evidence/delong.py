@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evergreen.evidence.intervals import Estimate, cluster_sums, mean_of
+from evergreen.evidence.intervals import Estimate, cluster_sums, effective_number, mean_of
 
 
 def placements(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -49,43 +49,47 @@ def area_estimate(
     """Return the mean over classes of areas, or of differences of areas, with its standard error.
 
     For one class with M positive and N negative rows, let A and B be a cluster's sums of placements
-    less their mean over positive rows, by M, and over negative rows, by N. The variance is
-    I₁/(I₁-1)·ΣA² + I₀/(I₀-1)·ΣB² + 2·I/(I-1)·ΣAB, where I, I₁ and I₀ count clusters: all, with
-    positive and with negative rows. With a cluster per row AB is 0 and this is DeLong's. Of more
-    classes A and B are summed over classes and divided by their number.
+    less their mean over positive rows, by M, and over negative rows, by N, each by 1 less the share of
+    those rows that the cluster has. The variance is
+    (I₁-1)/I₁·ΣA² + (I₀-1)/I₀·ΣB² + 2·(I-1)/I·ΣAB, where I, I₁ and I₀ count clusters: all, with
+    positive and with negative rows. Of clusters with equally many of either kind this is Obuchowski's;
+    the shares make it the jackknife of clusters that are unequal, as in `mean_estimate`. With a cluster
+    per row AB is 0 and this is DeLong's. Of more classes A and B are summed over classes and divided by
+    their number.
 
-    The degrees of freedom are one less than the smallest I₁ or I₀: what few positive rows there are, or
-    the few days they fell on, decide how well the error itself is known. DeLong's normal interval is
-    the limit for many.
+    The degrees of freedom are one less than the smallest `effective_number` of clusters of any kind:
+    what few positive rows there are, or the few days they fell on, decide how well the error itself is
+    known. DeLong's normal interval is the limit for many.
 
     Args:
         placed: Per class the mask of positive rows and placements (or differences of placements).
         clusters: `(n_rows,)` codes of at least 0; None: every row stands for itself.
         weights: `(n_rows,)`, or None where all rows count alike.
     """
-    groups = np.arange(len(placed[0][0])) if clusters is None else clusters
-    values, smallest, extra = [], len(groups), 0.0
+    rows = len(placed[0][0])
+    groups = np.arange(rows) if clusters is None else clusters
+    values, smallest, extra = [], float(rows), 0.0
     count = int(np.count_nonzero(np.bincount(groups)))
-    total = np.zeros(len(groups))
+    total = np.zeros(count)
     for positive, each in placed:
         for side in (positive, ~positive):
             mass = side.astype(float) if weights is None else np.where(side, weights, 0.0)
-            mean = float(mass @ each / mass.sum())
-            shares = mass * (each - mean) / (mass.sum() * len(placed))
-            with_rows = int(np.count_nonzero(np.bincount(groups[side])))
-            smallest = min(smallest, with_rows)
-            if with_rows > 1:
-                sums = shares if clusters is None else cluster_sums(groups, shares)
-                factor = with_rows / (with_rows - 1) - count / (count - 1)
-                extra += factor * float(sums @ sums)
-            total += shares
+            masses = mass if clusters is None else cluster_sums(groups, mass)
+            smallest = min(smallest, effective_number(masses))
+            if smallest < 2:
+                continue
+            with_rows = int(np.count_nonzero(masses))
+            whole = masses.sum()
+            apart = mass * (each - mass @ each / whole) / len(placed)
+            sums = (apart if clusters is None else cluster_sums(groups, apart)) / (whole - masses)
+            extra += ((with_rows - 1) / with_rows - (count - 1) / count) * float(sums @ sums)
+            total += sums
         values.append(mean_of(each[positive], None if weights is None else weights[positive]))
     value = float(np.mean(values))
     if smallest < 2:
         return Estimate(value, None, None)
-    sums = total if clusters is None else cluster_sums(groups, total)
-    variance = count / (count - 1) * float(sums @ sums) + extra
-    return Estimate(value, float(np.sqrt(max(variance, 0.0))), float(smallest - 1))
+    variance = (count - 1) / count * float(total @ total) + extra
+    return Estimate(value, float(np.sqrt(max(variance, 0.0))), smallest - 1)
 
 
 def _middles(mass: np.ndarray, bounds: np.ndarray) -> np.ndarray:

@@ -63,16 +63,16 @@ def gaps(
     A classifier decides for its most probable class (the first of equally probable ones). Positive
     is the decision for `favourable`, or for the second of two classes. For equalized odds, which
     compares two rates, `Group.value` is the one that differs more. Groups of fewer than `min_group`
-    rows, and those with a rate of fewer than `min_clusters` clusters, are left out and listed in
-    `small`.
+    rows, and those with a rate whose clusters count as fewer than `min_clusters` (`effective_number`),
+    are left out and listed in `small`.
 
     The interval holds the largest difference with at least the gate's confidence: each pair of groups
     (and each rate) gets a t interval of its difference, at the level that Bonferroni's inequality asks
     for, with the covariance of `clustered_ratios` and as many degrees of freedom as the group of
-    fewest clusters has, less one. It runs from the largest lower end (at least 0) to the largest upper
-    end. A percentile interval of the resampled largest difference would never hold a gap of 0, since
-    each resample adds noise and the largest difference takes it for a gap. The variance of a rate is
-    at least that of independent rows with one more of either outcome (Agresti and Caffo, The American
+    fewest such clusters has, less one. It runs from the largest lower end (at least 0) to the largest
+    upper end. A percentile interval of the resampled largest difference would never hold a gap of 0,
+    since each resample adds noise and the largest difference takes it for a gap. The variance of a rate
+    is at least that of independent rows with one more of either outcome (Agresti and Caffo, The American
     Statistician 54, 2000): a rate of 0 or 1 in a few rows is not certain.
 
     Args:
@@ -237,7 +237,7 @@ def _ends(
         covariance = found.covariance[np.ix_(parts, parts)]
         own = np.maximum(np.diagonal(covariance), least[parts])
         squared = own[first] + own[second] - 2 * covariance[first, second]
-        degrees = int(found.clusters[parts].min()) - 1
+        degrees = float(found.clusters[parts].min()) - 1
         reach = float(stats.t.ppf(1 - tail, degrees)) * np.sqrt(np.maximum(squared, 0.0))
         apart = np.abs(found.means[parts][first] - found.means[parts][second])
         low, high = max(low, (apart - reach).max()), max(high, (apart + reach).max())

@@ -46,8 +46,8 @@ def own_resampled(
 ) -> Callable[[np.ndarray], float]:
     """Return the metric as a function of how often each cluster counts, `(n_clusters,)`.
 
-    The function is called with weights, some of them 0. Where it fails on a resample, of one class say,
-    that resample's value is NaN.
+    The function is called with weights, some of them 0, and must use them: see `need_weighing`. Where it
+    fails on a resample, of one class say, that resample's value is NaN.
 
     Args:
         metric: Names the function, one that returns one value.
@@ -65,6 +65,43 @@ def own_resampled(
             return float("nan")
 
     return resampled
+
+
+def need_weighing(metric: OwnMetric, rows: JudgedRows, first: np.ndarray, second: np.ndarray) -> None:
+    """Make sure that the function counts rows by their weights: without, no resample differs.
+
+    It is asked about predictions that are one model's on half of the rows and the other's on the other
+    half, with all weight on either half: for models of different values the answers differ. One that
+    fails where rows have no weight has seen the weights.
+
+    Args:
+        metric: Names the function, one that returns one value.
+        rows: What is true.
+        first: One model's predictions.
+        second: Another's, for which the metric has another value.
+
+    Raises:
+        DataUnusable: both answers are the same.
+    """
+    function = registered_metric(metric.name)
+    half = np.random.default_rng(0).random(len(rows)) < 0.5
+    either = np.where(half if first.ndim == 1 else half[:, None], first, second)
+    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+    try:
+        one, other = (
+            _called(function, metric.name, rows, either, np.where(chosen, weights, 0.0))
+            for chosen in (half, ~half)
+        )
+    except DataUnusable:
+        return
+    if np.array_equal(one, other):
+        raise DataUnusable(
+            "the metric ignores its weights, so nothing can be said of how certain its value is",
+            where="gate.metric",
+            got=metric.name,
+            allowed="a function that counts each row by its weight, and rows of weight 0 not at all",
+            fix="pass the weights on (scikit-learn: sample_weight=weights), or return a value per row",
+        )
 
 
 def registered_metric(name: str) -> Callable[..., Any]:

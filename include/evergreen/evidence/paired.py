@@ -14,15 +14,23 @@ from evergreen.comparison import Difference
 from evergreen.errors import DataUnusable
 from evergreen.evidence.bootstrap import RESAMPLES, AveragePrecision, Statistic, bootstrap_estimate
 from evergreen.evidence.delong import area_estimate, placements
-from evergreen.evidence.intervals import Estimate, mean_estimate, mean_of
+from evergreen.evidence.enough import clusters_with_rows, too_few_clusters, unit
+from evergreen.evidence.intervals import (
+    Estimate,
+    cluster_weights,
+    effective_number,
+    mean_estimate,
+    mean_of,
+)
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, largest_difference
 from evergreen.evidence.metrics import MetricUndefined, ranked_classes, row_values, value
-from evergreen.evidence.own_metrics import own_resampled
+from evergreen.evidence.own_metrics import need_weighing, own_resampled
 from evergreen.gate_spec import RANKING, Metric, OwnMetric
 
 _ROUNDING = 1e-12
 _TOO_LITTLE = "the rows that tell the models apart are too few, or fall into too few clusters"
+_NEVER_VARIES = "the metric's difference is the same in every resample, which tells nothing of its error"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +67,7 @@ class _Seen:
     estimate: Estimate
     method: str
     identical: bool
+    problem: str = _TOO_LITTLE
 
 
 def difference(
@@ -73,14 +82,18 @@ def difference(
 ) -> Difference:
     """Return the first model's metric less the second's, with its interval.
 
-    Rows of weight 0 are left out and not counted. Nothing is proven, and `problem` says why, on fewer
-    clusters than asked for, on rows of one class, and where the metric is undefined. Where the models
-    differ, but by the same amount in every cluster, the error is that of two clusters more: one with
-    none of the difference and one with twice of it; an interval of no width would say that no row can
-    ever be otherwise. For metrics of decisions (error rate, accuracy, cost) two rows more, one for each
-    model, differ as far as a row can (the adjusted Wald interval of Bonett and Price, Journal of
-    Educational and Behavioral Statistics 37, 2012): few rows that differ prove less than a t interval
-    makes of them.
+    Rows of weight 0 are left out and not counted. Nothing is proven, and `problem` says why, where the
+    clusters count as fewer than asked for (`effective_number`: one that holds most rows counts for
+    little more than one), on rows of one class, and where the metric is undefined.
+
+    An interval of no width would say that no row can ever be otherwise. Where the models differ, but by
+    the same amount in every cluster, the error is that of two clusters more: one with none of the
+    difference and one with twice of it. Where that amount is 0 it is that of rows on their own, or,
+    where the losses of no row differ, the models' own losses are taken for the amount. For metrics of
+    decisions (error rate, accuracy, cost) two rows more, one for each model, differ as far as a row can
+    (the adjusted Wald interval of Bonett and Price, Journal of Educational and Behavioral Statistics 37,
+    2012): few rows that differ prove less than a t interval makes of them. An own metric that is
+    resampled has no interval where no resample differs.
 
     Args:
         metric: What both are judged by.
@@ -95,12 +108,13 @@ def difference(
 
     Raises:
         DataUnusable: predictions or labels that the metric cannot read.
+            An own metric that returns one value and does not use the weights.
         BadConfiguration: an own metric that is not registered.
     """
     rows, first, second = _counted(rows, first, second)
-    clusters = _clusters_of(rows)
-    over = f"over {clusters} {_unit(rows, many=True)}"
-    problem = _problem(rows, clusters, min_clusters)
+    clusters = clusters_with_rows(rows)
+    over = f"over {clusters} {unit(rows, many=True)}"
+    problem = _problem(rows, min_clusters)
     if problem is None:
         try:
             seen = _seen(_Pair(metric, rows, first, second, relative), over)
@@ -123,7 +137,7 @@ def difference(
         clusters=clusters,
         method=seen.method,
         identical=seen.identical,
-        problem=_TOO_LITTLE if estimate.error is None else None,
+        problem=seen.problem if estimate.error is None else None,
     )
 
 
@@ -136,34 +150,14 @@ def _counted(
     return rows.only(counted), checked(rows, first)[counted], checked(rows, second)[counted]
 
 
-def _clusters_of(rows: JudgedRows) -> int:
-    if rows.clustered_by == "row" or not len(rows):
-        return len(rows)
-    return int(np.count_nonzero(np.bincount(rows.clusters)))
-
-
-def _problem(rows: JudgedRows, clusters: int, min_clusters: int) -> str | None:
+def _problem(rows: JudgedRows, min_clusters: int) -> str | None:
     if not len(rows):
         return "no row counts: there are none, or all weights are 0"
     if rows.classes and rows.codes.min() == rows.codes.max() and len(np.unique(rows.labels)) == 1:
         return (
             f"all {len(rows)} rows have the label {str(rows.labels[0])!r}, and one class proves nothing"
         )
-    if clusters >= min_clusters:
-        return None
-    needed = f"at least {min_clusters} are needed: lengthen data.test_window"
-    if rows.clustered_by == "row":
-        return f"only {clusters} rows, {needed}"
-    needed += ", or state gate.cluster"
-    if clusters == 1:
-        return f"all test rows fall into one {_unit(rows)}, {needed}"
-    return f"only {clusters} {_unit(rows, many=True)}, {needed}"
-
-
-def _unit(rows: JudgedRows, many: bool = False) -> str:
-    if rows.clustered_by in ("day", "row"):
-        return f"{rows.clustered_by}s" if many else rows.clustered_by
-    return f"{'values' if many else 'value'} of {rows.clustered_by}"
+    return too_few_clusters(rows, min_clusters)
 
 
 def _value_or_none(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> float | None:
@@ -179,46 +173,56 @@ def _seen(pair: _Pair, over: str) -> _Seen:
         first, second = checked(pair.rows, pair.first), checked(pair.rows, pair.second)
         pair = replace(pair, first=first, second=second)
     if pair.metric.type == "roc_auc":
-        seen = _by_ranks(pair, over)
-    elif pair.metric.type == "average_precision":
-        seen = _of_average_precision(pair, over)
-    else:
-        ours = row_values(pair.metric, pair.rows, pair.first)
-        theirs = row_values(pair.metric, pair.rows, pair.second)
-        if ours is not None and theirs is not None:
-            seen = _by_rows(pair, ours, theirs, over)
-        elif ours is None and theirs is None and isinstance(pair.metric, OwnMetric):
-            seen = _of_own_value(pair, pair.metric, over)
-        else:
-            raise DataUnusable(
-                "the metric returns one value for one model and a value per row for the other",
-                where="gate.metric",
-                got=pair.metric.type,
-            )
-    return _never_certain(seen)
-
-
-def _never_certain(seen: _Seen) -> _Seen:
-    error, degrees = seen.estimate.error, seen.estimate.degrees
-    distance = abs(seen.value - seen.other)
-    if error is None or degrees is None or seen.identical or error > _ROUNDING * distance:
-        return seen
-    wider = float(np.sqrt(2)) * distance / (degrees + 1)
-    return replace(seen, estimate=replace(seen.estimate, error=wider))
+        return _by_ranks(pair, over)
+    if pair.metric.type == "average_precision":
+        return _of_average_precision(pair, over)
+    ours = row_values(pair.metric, pair.rows, pair.first)
+    theirs = row_values(pair.metric, pair.rows, pair.second)
+    if ours is not None and theirs is not None:
+        return _by_rows(pair, ours, theirs, over)
+    if ours is None and theirs is None and isinstance(pair.metric, OwnMetric):
+        return _of_own_value(pair, pair.metric, over)
+    raise DataUnusable(
+        "the metric returns one value for one model and a value per row for the other",
+        where="gate.metric",
+        got=pair.metric.type,
+    )
 
 
 def _by_rows(pair: _Pair, ours: np.ndarray, theirs: np.ndarray, over: str) -> _Seen:
     rows = pair.rows
     first, second = mean_of(ours, rows.weights), mean_of(theirs, rows.weights)
-    estimate = mean_estimate(ours - pair.factor(second) * theirs, pair.groups, rows.weights)
-    farthest = largest_difference(pair.metric)
-    if farthest is not None and estimate.error is not None and not pair.same:
-        estimate = replace(
-            estimate, error=float(np.hypot(estimate.error, 2**0.5 * farthest / len(rows)))
-        )
+    apart = ours - pair.factor(second) * theirs
+    estimate = mean_estimate(apart, pair.groups, rows.weights)
+    if estimate.error is not None and not pair.same:
+        farthest = largest_difference(pair.metric)
+        if farthest is not None:
+            error = float(np.hypot(estimate.error, 2**0.5 * farthest / len(rows)))
+            estimate = replace(estimate, error=error)
+        scale = mean_of(np.abs(ours) + np.abs(theirs), rows.weights)
+        alone = mean_estimate(apart, None, rows.weights)
+        estimate = _never_certain(estimate, alone, scale)
     method = f"{'paired' if pair.groups is None else 'cluster-robust'} t {over}"
     alike = bool(np.array_equal(ours, theirs))
     return _Seen(first, second, estimate, method, alike or pair.same)
+
+
+def _never_certain(estimate: Estimate, alone: Estimate, scale: float) -> Estimate:
+    """Widen an error of 0, as `difference` says.
+
+    Args:
+        estimate: Of the models' difference.
+        alone: The same, with every row for itself.
+        scale: Both models' mean losses without their signs, or areas, added up: says what is rounding.
+    """
+    if estimate.error is None or estimate.degrees is None or estimate.error > _ROUNDING * scale:
+        return estimate
+    error = 2**0.5 * abs(estimate.value) / (estimate.degrees + 1)
+    if abs(estimate.value) <= _ROUNDING * scale:
+        error = alone.error or 0.0
+    if error <= _ROUNDING * scale:
+        error = 2**0.5 * scale / (estimate.degrees + 1)
+    return replace(estimate, error=error)
 
 
 def _by_ranks(pair: _Pair, over: str) -> _Seen:
@@ -240,55 +244,64 @@ def _by_ranks(pair: _Pair, over: str) -> _Seen:
         alike = alike and bool(np.array_equal(ours, theirs))
     factor = pair.factor(float(np.mean(second)))
     placed = [(positive, ours - factor * theirs) for positive, ours, theirs in both]
+    estimate = area_estimate(placed, pair.groups, rows.weights)
+    if not alike:
+        alone = area_estimate(placed, None, rows.weights)
+        estimate = _never_certain(estimate, alone, float(np.mean(first) + np.mean(second)))
     method = "DeLong" if pair.groups is None else f"DeLong, robust {over}"
-    return _Seen(
-        float(np.mean(first)),
-        float(np.mean(second)),
-        area_estimate(placed, pair.groups, rows.weights),
-        method,
-        alike,
-    )
+    return _Seen(float(np.mean(first)), float(np.mean(second)), estimate, method, alike)
 
 
 def _of_average_precision(pair: _Pair, over: str) -> _Seen:
-    rows, (codes, clusters) = pair.rows, _numbered(pair)
+    rows, codes = pair.rows, _numbered(pair)
     ranked = ranked_classes(pair.metric.type, rows)
     ours, theirs = (
         [AveragePrecision(rows.codes == each, model[:, each], codes, rows.weights) for each in ranked]
         for model in (pair.first, pair.second)
     )
-    return _resampled(
+    seen = _resampled(
         pair,
         lambda counts: float(np.mean([curve(counts) for curve in ours])),
         lambda counts: float(np.mean([curve(counts) for curve in theirs])),
-        clusters,
         over,
     )
+    if pair.same or seen.estimate.error is None:
+        return seen
+    scale = seen.value + seen.other
+    return replace(seen, estimate=_never_certain(seen.estimate, seen.estimate, scale))
 
 
 def _of_own_value(pair: _Pair, own: OwnMetric, over: str) -> _Seen:
-    codes, clusters = _numbered(pair)
+    codes = _numbered(pair)
     ours, theirs = (own_resampled(own, pair.rows, model, codes) for model in (pair.first, pair.second))
-    return _resampled(pair, ours, theirs, clusters, over)
+    seen = _resampled(pair, ours, theirs, over)
+    error, scale = seen.estimate.error, abs(seen.value) + abs(seen.other)
+    if pair.same or error is None or error > _ROUNDING * scale:
+        return seen
+    if seen.value != seen.other:
+        need_weighing(own, pair.rows, pair.first, pair.second)
+    unknown = replace(seen.estimate, error=None, degrees=None)
+    return replace(seen, estimate=unknown, problem=_NEVER_VARIES)
 
 
-def _numbered(pair: _Pair) -> tuple[np.ndarray, int]:
-    """Return clusters numbered 0, 1, … without a gap, and how many they are."""
+def _numbered(pair: _Pair) -> np.ndarray:
+    """Return each row's cluster, numbered 0, 1, … without a gap."""
     if pair.groups is None:
-        return np.arange(len(pair.rows)), len(pair.rows)
+        return np.arange(len(pair.rows))
     numbers = np.cumsum(np.bincount(pair.groups) > 0) - 1
-    return numbers[pair.groups], int(numbers[-1]) + 1
+    return np.asarray(numbers[pair.groups])
 
 
-def _resampled(pair: _Pair, ours: Statistic, theirs: Statistic, clusters: int, over: str) -> _Seen:
-    once = np.ones(clusters)
+def _resampled(pair: _Pair, ours: Statistic, theirs: Statistic, over: str) -> _Seen:
+    weights = cluster_weights(pair.groups, len(pair.rows), pair.rows.weights)
+    once = np.ones(len(weights))
     first, second = ours(once), theirs(once)
     factor = pair.factor(second)
     if pair.same and not pair.relative:
-        estimate = Estimate(0.0, 0.0, float(clusters - 1))
+        estimate = Estimate(0.0, 0.0, effective_number(weights) - 1)
     else:
         estimate = bootstrap_estimate(
-            first - second, lambda counts: ours(counts) - factor * theirs(counts), clusters
+            first - second, lambda counts: ours(counts) - factor * theirs(counts), weights
         )
     method = f"Poisson bootstrap of {RESAMPLES} resamples {over}"
     return _Seen(first, second, estimate, method, pair.same)
