@@ -190,6 +190,13 @@ def test_a_feature_that_gives_the_answer_away_blocks_by_tier(bench: Bench):
     assert any("answer" in one.words for one in comparison.evidence.findings)
 
 
+def test_a_column_that_the_leak_checks_cannot_leave_alone_is_said(bench: Bench):
+    comparison = steps.evaluate(
+        bench.workspace, trained(bench, gate=GATE | {"leaks": {"allow": ["x", "anwser"]}})
+    )
+    assert comparison.notes == ("gate.leaks.allow names 'anwser', which the data does not have",)
+
+
 def test_sensitive_columns_are_judged_though_they_are_no_features(bench: Bench):
     change_rows(bench, with_column("sex", lambda row: "f" if row % 2 else "m"))
     data = pinned().spec.data.model_dump(mode="json") | {"exclude": ["sex"]}

@@ -53,8 +53,15 @@ def measure(
             serving=workspace.scorer.probe(candidate, test.slice(0, PROBED_ROWS)),
             findings=_findings(workspace, retrain, test, candidate),
         ),
-        notes,
+        (*notes, *_never_there(retrain, test)),
     )
+
+
+def _never_there(retrain: Retrain, rows: pa.Table) -> Iterable[str]:
+    """Say which columns the leak checks are to leave alone that there are none of: a slip of the pen."""
+    for name in retrain.model.spec.gate.leaks.allow:
+        if name not in rows.column_names:
+            yield f"gate.leaks.allow names {name!r}, which the data does not have"
 
 
 def _labelled_rows(workspace: Workspace, retrain: Retrain) -> pa.Table:
