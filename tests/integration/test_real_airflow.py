@@ -105,6 +105,9 @@ class Api(AirflowApi):
         assets = self._send("GET", "/api/v2/assets", params={"uri_pattern": uri})["assets"]
         self._send("POST", "/api/v2/assets/events", json={"asset_id": assets[0]["id"], "extra": extra})
 
+    def run_note(self, dag_id: str, run_id: str) -> str:
+        return str(self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["note"])
+
     def details(self, dag_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self._send("GET", f"/api/v2/dags/{dag_id}/details")
         return found
@@ -322,6 +325,9 @@ def test_a_run_of_the_schedule_releases_the_first_champion(world, runs):
     told = world.api.told(dag_id, runs.scheduled, "report")
     for line in entries["run_finished"]["lines"]:
         assert line in told
+    note = world.api.run_note(dag_id, runs.scheduled)
+    assert "**Evergreen**" in note
+    assert "Promote: the new model is proven better" in note
 
 
 def test_a_backfill_fills_history_and_never_replaces_newer_data(world, later):

@@ -36,6 +36,7 @@ from evergreen.errors import BadConfiguration
 
 log = logging.getLogger(__name__)
 
+API_CONNECTION = "this_airflow"
 TOKEN_VARIABLE = "EVERGREEN_AIRFLOW_TOKEN"  # noqa: S105 - a variable's name
 # The log servers are left out: all logs are on this machine, and their fixed ports would clash.
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
@@ -119,7 +120,7 @@ def start_airflow(
     port = _free_port(port)
     password = write_password(home)
     write_config(home, dags_folder.absolute(), port)
-    env = _environment(home, token, extra_env or {})
+    env = _environment(home, token, {**_way_to_notes(port, password), **(extra_env or {})})
     _migrate(home, env, patience_seconds)
     wanted = list(dict.fromkeys(components))
     pids: dict[str, int] = {}
@@ -243,6 +244,21 @@ def _environment(home: Path, token: str, extra: Mapping[str, str]) -> dict[str, 
         "PYTHONUNBUFFERED": "1",
         **extra,
         TOKEN_VARIABLE: token,
+    }
+
+
+def _way_to_notes(port: int, password: str) -> dict[str, str]:
+    """Return what lets the task report write a run's note: a connection to this Airflow's own API."""
+    connection = {
+        "conn_type": "http",
+        "host": "127.0.0.1",
+        "port": port,
+        "login": USER,
+        "password": password,
+    }
+    return {
+        f"AIRFLOW_CONN_{API_CONNECTION.upper()}": json.dumps(connection),
+        "EVERGREEN_AIRFLOW_CONNECTION": API_CONNECTION,
     }
 
 

@@ -211,6 +211,7 @@ def _say_what_next(plan: Plan, airflow: RunningAirflow, console: Console) -> Non
         f"\nAirflow's UI: [bold]{airflow.url}[/]  user [bold]{airflow.user}[/]  "
         f"password [bold]{airflow.password}[/]\n\n"
         "What to try next:\n"
+        f"  {evergreen} explain {plan.models[0]}\n"
         f"  {evergreen} history {plan.models[0]}\n"
         f"  {evergreen} as-of {plan.models[0]} 2013-05-15 --by data\n"
         f"  {evergreen} audit\n"
