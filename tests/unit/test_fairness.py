@@ -111,7 +111,7 @@ def test_the_covariance_of_two_groups_is_that_of_means_which_leave_out_one_clust
 
 def test_a_group_of_one_days_rows_is_not_compared_however_many_days_it_is_seen_on():
     rows, groups, predictions = people(2000, 4, clusters=40)
-    days = np.where((groups == "g1") & (np.arange(2000) > 100), 0, rows.clusters)
+    days = np.where((groups == 1) & (np.arange(2000) > 100), 0, rows.clusters)
     uneven = JudgedRows(rows.labels, CLASSES, days, "day")
     (gap,) = gaps(gate("demographic_parity", cluster="day"), uneven, column(groups), predictions, None)
     assert gap.gap is None
