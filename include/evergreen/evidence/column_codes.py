@@ -58,8 +58,18 @@ def encoded(column: pa.ChunkedArray) -> ColumnCodes:
     >>> encoded(column).names, encoded(column).codes
     (('9', '10', 'missing'), array([1, 2, 0]))
     """
+    codes, values = codes_of(column)
+    names = tuple(shown(value) for value in values.to_pylist())
+    return ColumnCodes(codes, (*names, MISSING) if column.null_count else names)
+
+
+def codes_of(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Return codes `(n_rows,)` of a column of `plain_values`, and the sorted values they stand for.
+
+    Null is the code after the last.
+    """
     if pa.types.is_null(column.type) or not len(column):
-        return ColumnCodes(np.zeros(len(column), dtype=np.int64), (MISSING,) if len(column) else ())
+        return np.zeros(len(column), dtype=np.int64), pa.array([], column.type)
     whole = pa.chunked_array(column.chunks, type=column.type).combine_chunks().dictionary_encode()
     if isinstance(whole, pa.ChunkedArray):  # too long for one array
         whole = whole.unify_dictionaries().combine_chunks()
@@ -69,8 +79,7 @@ def encoded(column: pa.ChunkedArray) -> ColumnCodes:
     rank[order] = np.arange(len(order))
     rank[-1] = len(order)
     codes = rank[np.asarray(whole.indices.fill_null(len(order)).cast(pa.int64()))]
-    names = tuple(shown(value) for value in found.take(pa.array(order)).to_pylist())
-    return ColumnCodes(codes, (*names, MISSING) if whole.null_count else names)
+    return codes, found.take(pa.array(order))
 
 
 def shown(value: object) -> str:
