@@ -54,16 +54,26 @@ def test_rows_may_each_stand_for_themselves():
 
 
 @pytest.mark.parametrize("encoded", [False, True])
-def test_rows_of_one_entity_are_one_cluster_and_those_without_share_one(encoded: bool):
-    column = pa.chunked_array([["a", "b", None], ["a", None]])
+def test_rows_of_one_entity_are_one_cluster(encoded: bool):
+    column = pa.chunked_array([["a", "b", "c"], ["a", "c"]])
     if encoded:
         column = column.dictionary_encode()
     codes, name = clusters_of(rule({"column": "who"}), data(), rows(who=column), START)
-    assert name == "who"
-    assert codes[0] == codes[3]
-    assert codes[2] == codes[4]
-    assert len(set(codes)) == 3
-    assert set(codes) == {0, 1, 2}
+    assert (list(codes), name) == ([0, 1, 2, 0, 2], "who")
+
+
+def test_a_few_rows_without_an_entity_share_a_cluster():
+    who = [str(i % 8) for i in range(38)] + [None] * 2
+    times = [START + timedelta(hours=hour) for hour in range(40)]
+    table = pa.table({"at": pa.array(times, pa.timestamp("us", "UTC")), "who": who})
+    codes, _ = clusters_of(rule({"column": "who"}), data(), table, START)
+    assert list(codes) == [i % 8 for i in range(38)] + [8, 8]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_many_rows_without_an_entity_are_refused(missing: float | None):
+    with pytest.raises(DataUnusable, match=r"gate\.cluster, column 'who'.*got 1 of 5 rows.*at most 5%"):
+        clusters_of(rule({"column": "who"}), data(), rows(who=[1.0, 2.0, missing, 1.0, 2.0]), START)
 
 
 def test_a_missing_cluster_column_says_what_there_is():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy import special, stats
+from scipy import linalg, special
 
 from evergreen.comparison import Bin, Calibration, Interval
 from evergreen.evidence.clustered_ratios import ClusteredRatios, clustered_ratios
+from evergreen.evidence.intervals import cluster_sums, cluster_weights, effective_number, reach_of
 from evergreen.evidence.judged_rows import JudgedRows
 
 MOST_BINS = 15
@@ -17,7 +18,9 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
 """Where probabilities are held before their logit is taken, as log-loss holds them."""
 
 
-def calibration(rows: JudgedRows, predictions: np.ndarray, confidence: float) -> Calibration | None:
+def calibration(
+    rows: JudgedRows, predictions: np.ndarray, confidence: float, min_clusters: int = 2
+) -> Calibration | None:
     """Return how well a classifier's probabilities match the labels.
 
     With two classes, it is the second one's probability that is looked at. With more, it is the most
@@ -34,17 +37,20 @@ def calibration(rows: JudgedRows, predictions: np.ndarray, confidence: float) ->
     Differences within a bin are not seen.
 
     The *slope* is that of a logistic regression of the outcome on the probability's logit (Cox 1958):
-    1 is right, below 1 the probabilities are too extreme, above 1 too timid. Its interval is by the
-    cluster-robust sandwich and Student's t. It is None where it is undefined: one outcome only, one
-    probability only, or outcomes that the probability separates.
+    1 is right, below 1 the probabilities are too extreme, above 1 too timid. Its interval is by
+    Student's t and the linearised jackknife: how far a Newton step moves the slope when a cluster is
+    left out (CV3L of MacKinnon, Nielsen and Webb, Cluster-robust jackknife and bootstrap inference for
+    logistic regression models, 2024). It is None where it is undefined: one outcome only,
+    probabilities that are (nearly) the same, or outcomes that the probability separates.
 
     Args:
         rows: Truth, clusters and weights; rows of weight 0 do not count.
         predictions: `(n_rows, n_classes)` in the order of `rows.classes`.
         confidence: Of both intervals.
+        min_clusters: Fewest clusters anything is said on, by their `effective_number`; at least two.
 
     Returns:
-        None for regression and for rows of fewer than two clusters, on which nothing bounds the error.
+        None for regression and for rows whose clusters count as fewer.
     """
     if not rows.classes:
         return None
@@ -54,15 +60,15 @@ def calibration(rows: JudgedRows, predictions: np.ndarray, confidence: float) ->
         used = weights > 0
         probabilities, happened, clusters = probabilities[used], happened[used], clusters[used]
         weights = weights[used]
-    count = int(np.count_nonzero(np.bincount(clusters)))
-    if count < 2:
+    effective = effective_number(cluster_weights(clusters, len(happened), weights))
+    if effective < max(min_clusters, 2):
         return None
     weighed = np.ones(len(happened)) if weights is None else np.asarray(weights, dtype=float)
     parts, apart = _binned(probabilities, happened, weighed, clusters)
     bins = _bins(parts, probabilities, happened, weighed, apart)
     return Calibration(
-        error=_error(apart, count - 1, confidence),
-        slope=_slope(probabilities, happened, weighed, clusters, confidence),
+        error=_error(apart, effective - 1, confidence),
+        slope=_slope(probabilities, happened, weighed, clusters, effective - 1, confidence),
         bins=bins,
     )
 
@@ -81,7 +87,7 @@ def _binned(
 ) -> tuple[np.ndarray, ClusteredRatios]:
     """Return each row's bin and the bins' mean of outcome less probability.
 
-    There are fewer than 15 bins where some would hold rows of one cluster only.
+    There are fewer than 15 bins where some would hold rows of hardly more than one cluster.
     """
     order = np.argsort(probabilities, kind="stable")
     ordered, below = probabilities[order], np.cumsum(weights[order])
@@ -93,7 +99,7 @@ def _binned(
         used = np.bincount(parts, minlength=len(edges) + 1) > 0
         parts = (np.cumsum(used) - 1)[parts]
         apart = clustered_ratios(happened - probabilities, weights, parts, int(used.sum()), clusters)
-        if apart.clusters.min() > 1:
+        if apart.clusters.min() >= 2:
             break
     return parts, apart
 
@@ -113,7 +119,7 @@ def _bins(
     )
 
 
-def _error(apart: ClusteredRatios, degrees: int, confidence: float) -> Interval:
+def _error(apart: ClusteredRatios, degrees: float, confidence: float) -> Interval:
     shares = apart.weights / apart.weights.sum()
     seen = np.abs(apart.means)
     raw = float(shares @ seen)
@@ -143,7 +149,7 @@ def _folded(means: np.ndarray, noise: np.ndarray) -> np.ndarray:
     )
 
 
-def _noise(covariance: np.ndarray, degrees: int) -> np.ndarray:
+def _noise(covariance: np.ndarray, degrees: float) -> np.ndarray:
     """Return draws `(DRAWS, k)` of a multivariate t around 0; always the same for the same arguments."""
     random = np.random.default_rng(0)
     values, vectors = np.linalg.eigh(covariance)
@@ -157,6 +163,7 @@ def _slope(
     happened: np.ndarray,
     weights: np.ndarray,
     clusters: np.ndarray,
+    degrees: float,
     confidence: float,
 ) -> Interval | None:
     held = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
@@ -165,20 +172,40 @@ def _slope(
         return None
     design = np.column_stack([np.ones_like(logits), logits])
     coefficients = _fitted(design, happened, weights)
+    if coefficients is None:
+        return None
+    error = _slope_error(design, happened, weights, clusters, coefficients)
+    slope, reach = float(coefficients[1]), reach_of(error, degrees, confidence)
+    ends = slope, slope - reach, slope + reach
+    return Interval(*ends, confidence) if np.isfinite(ends).all() else None
+
+
+def _slope_error(
+    design: np.ndarray,
+    happened: np.ndarray,
+    weights: np.ndarray,
+    clusters: np.ndarray,
+    coefficients: np.ndarray,
+) -> float:
+    """Return the standard error of the slope; it is not finite where nothing determines it."""
     expected = special.expit(design @ coefficients)
-    curvature = design.T @ (design * (weights * expected * (1 - expected))[:, None])
     residuals = weights * (happened - expected)
-    sums = np.column_stack([np.bincount(clusters, residuals * column) for column in design.T])
-    count = int(np.count_nonzero(np.bincount(clusters)))
-    inverse = np.linalg.inv(curvature)
-    covariance = count / (count - 1) * inverse @ (sums.T @ sums) @ inverse
-    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * float(np.sqrt(covariance[1, 1]))
-    slope = float(coefficients[1])
-    return Interval(slope, slope - reach, slope + reach, confidence)
+    scores = np.column_stack([cluster_sums(clusters, residuals * column) for column in design.T])
+    steep = weights * expected * (1 - expected)
+    ones, logits = design.T
+    parts = [cluster_sums(clusters, steep * ones * each) for each in (ones, logits, logits**2)]
+    # Without a cluster: its curvature and scores (which add up to 0) are taken off.
+    constant, mixed, squared = (part.sum() - part for part in parts)
+    with np.errstate(all="ignore"):
+        moved = (constant * scores[:, 1] - mixed * scores[:, 0]) / (constant * squared - mixed**2)
+        return float(np.sqrt((len(moved) - 1) / len(moved) * (moved @ moved)))
 
 
-def _fitted(design: np.ndarray, happened: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return constant and slope of the logistic regression without a penalty."""
+def _fitted(design: np.ndarray, happened: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    """Return constant and slope of the logistic regression without a penalty.
+
+    None where the logits are so nearly the same that they do not determine a slope.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -189,7 +216,11 @@ def _fitted(design: np.ndarray, happened: np.ndarray, weights: np.ndarray) -> np
         # Where the start is the answer already, no step improves on it: the solver warns, falls back
         # to another one and gives the right answer.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(design, happened, sample_weight=weights)
+        warnings.simplefilter("error", linalg.LinAlgWarning)
+        try:
+            model.fit(design, happened, sample_weight=weights)
+        except linalg.LinAlgWarning:
+            return None
     return np.asarray(model.coef_[0])
 
 

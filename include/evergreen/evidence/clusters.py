@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DAY_MICROSECONDS = 24 * 60 * 60 * 1_000_000
+LARGEST_UNKNOWN_SHARE = 0.05
 _WEIGHTS = "mend the column in the query, or leave data.weight out: then all rows count alike"
 
 
@@ -22,14 +23,14 @@ def clusters_of(rule: Gate, data: Data, rows: pa.Table, start: datetime) -> tupl
     """Return the code of each row's cluster, `(n_rows,)`, and what the clusters are.
 
     A day is 24 hours counted from `start`, the test window's, so that a window of whole days holds
-    whole days. Rows without a value in the column that clusters share one cluster.
+    whole days. Rows without a value in the column that clusters share one cluster: nobody knows which
+    of them are alike.
 
     Raises:
-        DataUnusable: the rows lack the column.
+        DataUnusable: the rows lack the column, or more than 1 in 20 have no value in it.
     """
     if isinstance(rule.cluster, ByColumn):
-        column = rule.cluster.column
-        return _codes(_need(rows, column, "gate.cluster")), column
+        return _codes(rows, rule.cluster.column), rule.cluster.column
     if rule.cluster == "row":
         return np.arange(rows.num_rows), "row"
     times = rows.column(data.time_column).to_numpy().astype("datetime64[us]").astype(np.int64)
@@ -82,15 +83,16 @@ def _need(rows: pa.Table, column: str, where: str) -> pa.ChunkedArray:
     return rows.column(column)
 
 
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _codes(rows: pa.Table, name: str) -> np.ndarray:
+    from evergreen.evidence.column_codes import codes_of, plain_values  # imports pyarrow
 
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    joined = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if isinstance(joined, pa.ChunkedArray):
-        joined = joined.unify_dictionaries().combine_chunks()
-    codes: np.ndarray = pc.fill_null(joined.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    _, codes = np.unique(codes, return_inverse=True)
-    return codes
+    column = plain_values(_need(rows, name, "gate.cluster"))
+    if column.null_count > LARGEST_UNKNOWN_SHARE * len(column):
+        raise DataUnusable(
+            "too many rows have no value in the column that says which rows may be alike",
+            where=f"gate.cluster, column {name!r}",
+            got=f"{column.null_count} of {len(column)} rows without one",
+            allowed=f"at most {LARGEST_UNKNOWN_SHARE:.0%}",
+            fix="fill the column in the query, or cluster by another column or by day",
+        )
+    return codes_of(column)[0]

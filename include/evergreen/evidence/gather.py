@@ -10,6 +10,7 @@ import numpy as np
 
 from evergreen.comparison import CheckName, Evidence
 from evergreen.evidence.calibration import calibration
+from evergreen.evidence.enough import too_few_clusters, unit
 from evergreen.evidence.fairness import gaps
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.paired import difference
@@ -48,6 +49,11 @@ def gather(
     )
     slices, problems = judged_slices(rule, rows, columns, challenger, champion)
     named: list[tuple[CheckName, str]] = [("slices", problem) for problem in problems]
+    calibrated = partial(calibration, rows, confidence=rule.confidence, min_clusters=rule.min_clusters)
+    too_few = too_few_clusters(rows, rule.min_clusters) if rows.classes else None
+    if too_few is not None:
+        units = unit(rows, many=True)
+        named.append(("calibration", f"there are too few {units} to judge calibration: {too_few}"))
     return Evidence(
         rows=len(rows),
         clusters=int(rows.clusters.max()) + 1,
@@ -60,8 +66,8 @@ def gather(
         champion_over_baseline=None if champion is None else between(champion, baseline),
         slices=slices,
         gaps=() if rule.fairness is None else gaps(rule, rows, columns, challenger, champion),
-        calibration=calibration(rows, challenger, rule.confidence),
-        champion_calibration=None if champion is None else calibration(rows, champion, rule.confidence),
+        calibration=calibrated(challenger),
+        champion_calibration=None if champion is None else calibrated(champion),
         problems=tuple(named),
     )
 

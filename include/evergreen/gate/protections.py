@@ -27,7 +27,8 @@ def protections(rule: Gate, tier: Tier, evidence: Evidence) -> Iterator[Check]:
         check = _fairness(rule.fairness, evidence.gaps)
         yield _owners_choice(rule.fairness.breach, tier, check)
     if _bounded(rule.calibration):
-        check = _calibration(rule.calibration, evidence.calibration)
+        problem = next((words for name, words in evidence.problems if name == "calibration"), None)
+        check = _calibration(rule.calibration, evidence.calibration, problem)
         yield _owners_choice(rule.calibration.breach, tier, check)
     if evidence.serving is not None:
         yield fit_to_serve(rule.serving, evidence.serving)
@@ -81,9 +82,10 @@ def _fairness(rule: Fairness, gaps: Sequence[Gap]) -> Check:
     return Check("fairness", worst, f"{HEADS[worst]}{words}")
 
 
-def _calibration(bounds: CalibrationBounds, found: Calibration | None) -> Check:
+def _calibration(bounds: CalibrationBounds, found: Calibration | None, problem: str | None) -> Check:
     if found is None:
-        return Check("calibration", "inconclusive", "inconclusive: there are no probabilities to judge")
+        why = problem or "there are no probabilities to judge"
+        return Check("calibration", "inconclusive", f"inconclusive: {why}")
     worst: Verdict = "passed"
     lines = []
     if bounds.max_error is not None:
