@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, with and without weights; trivial answers against a plain search."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
@@ -127,6 +129,36 @@ def test_no_constant_beats_the_trivial_answer(metric):
     best = minimize_scalar(loss, bounds=(0.1, 15), method="bounded", options={"xatol": 1e-9})
     (answer,) = trivial_answer(metric, labels, ())
     assert loss(answer) <= best.fun + 1e-9
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        plain("squared_error"),
+        plain("absolute_error"),
+        plain("poisson_loss"),
+        QuantileLoss(type="quantile_loss", quantile=0.8),
+    ],
+    ids=lambda metric: metric.type,
+)
+def test_no_constant_beats_the_trivial_answer_of_weighted_rows(metric):
+    labels = RNG.poisson(4, 301).astype(float) + 0.1
+    weights = RNG.lognormal(0, 1, 301) * (labels > 2) * (1 + 5 * (labels > 5))
+    judged = replace(rows(labels, ()), weights=weights)
+
+    def loss(constant: float) -> float:
+        return value(metric, judged, np.full(301, constant))
+
+    best = minimize_scalar(loss, bounds=(0.1, 15), method="bounded", options={"xatol": 1e-9})
+    (answer,) = trivial_answer(metric, labels, (), weights)
+    assert loss(answer) <= best.fun + 1e-9
+    assert loss(trivial_answer(metric, labels, ())[0]) > best.fun + 1e-3
+
+
+def test_the_weighted_trivial_answer_of_classes_is_their_share_of_the_weight():
+    labels = np.array(["b", "a", "b", "b"])
+    answer = trivial_answer(plain("log_loss"), labels, ("a", "b", "c"), np.array([0.5, 3.0, 0.5, 0.0]))
+    assert answer == (0.75, 0.25, 0.0)
 
 
 def test_a_window_without_events_leaves_the_poisson_loss_a_mean_above_0():

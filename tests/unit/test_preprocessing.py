@@ -306,3 +306,32 @@ def test_kinds_of_types() -> None:
     assert kind_of("time64[us]") == "time"
     assert kind_of("dictionary<values=int64, indices=int32, ordered=0>") == "number"
     assert kind_of("map<string, int64>") is None
+
+
+def test_the_trivial_answers_count_rows_by_their_weight_and_the_fit_does_not() -> None:
+    rows, weights = rows_of(400, 0), np.random.default_rng(1).lognormal(0, 1, 400)
+    weighted = with_column(rows, "w", weights)
+    fitted, plain = fit_rows(weighted, weight="w"), fit_rows(rows)
+    late = rows.column("late").to_numpy(zero_copy_only=False)
+    times = rows.column("time").to_numpy()
+    last = (times >= np.datetime64("2013-03-02")) & (times < np.datetime64("2013-04-01"))
+    share, last_share = (np.average(late[at], weights=weights[at]) for at in (late >= 0, last))
+    assert fitted.baseline == pytest.approx((1 - share, share))
+    assert fitted.last_period == pytest.approx((1 - last_share, last_share))
+    assert fitted.baseline != pytest.approx(plain.baseline, abs=1e-3)
+    assert np.array_equal(fitted.reference, plain.reference)
+
+
+def test_a_last_period_of_no_weight_has_no_trivial_answer() -> None:
+    rows = rows_of(400, 0)
+    times = rows.column("time").to_numpy()
+    weights = np.where(times >= np.datetime64("2013-03-01"), 0, 1)
+    fitted = fit_rows(with_column(rows, "w", weights), weight="w")
+    assert fitted.last_period == ()
+    assert len(fitted.baseline) == 2
+
+
+def test_train_rows_whose_weights_cannot_weigh_are_refused() -> None:
+    weights = np.where(np.arange(60) == 7, -1.0, 1.0)
+    with pytest.raises(DataUnusable, match=r"data\.weight, column 'w'.*got 1 of 60 rows"):
+        fit_rows(with_column(rows_of(60, 0), "w", weights), weight="w")

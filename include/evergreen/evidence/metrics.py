@@ -77,24 +77,42 @@ def row_values(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> np.
     return _built_in_row_values(metric, rows, predictions)
 
 
-def trivial_answer(metric: Metric, labels: np.ndarray, classes: Sequence[str]) -> tuple[float, ...]:
+def trivial_answer(
+    metric: Metric, labels: np.ndarray, classes: Sequence[str], weights: np.ndarray | None = None
+) -> tuple[float, ...]:
     """Return the best constant answer: class shares in the order of `classes`, or one value.
 
     That is the median for `absolute_error`, the quantile for `quantile_loss`, and the mean for any
     other: it has the smallest squared error and the smallest Poisson deviance. Where no event was
-    counted, `poisson_loss` takes half an event in all: a mean of 0 rules out any event to come.
+    counted, `poisson_loss` takes half an event in all: a mean of 0 rules out any event to come. With
+    weights, shares, means, medians and quantiles are weighted.
+
+    Args:
+        metric: What the answer is judged by.
+        labels: `(n_rows,)`.
+        classes: Those of a classification.
+        weights: `(n_rows,)`, at least 0 and not all 0, or None where all rows count alike.
 
     >>> trivial_answer(PlainMetric(type="absolute_error"), np.array([1.0, 2.0, 9.0]), ())
     (2.0,)
+    >>> trivial_answer(PlainMetric(type="brier"), np.array(["a", "b"]), ("a", "b"), np.array([1, 3]))
+    (0.25, 0.75)
     """
     if classes:
-        return tuple(float(np.mean(labels == name)) for name in classes)
+        return tuple(mean_of(np.asarray(labels == name, dtype=float), weights) for name in classes)
     if isinstance(metric, QuantileLoss):
-        return (float(np.quantile(labels, metric.quantile)),)
+        return (_quantile(labels, metric.quantile, weights),)
     if metric.type == "absolute_error":
-        return (float(np.median(labels)),)
-    mean = float(np.mean(labels))
-    return (0.5 / len(labels) if metric.type == "poisson_loss" and mean == 0 else mean,)
+        return (_quantile(labels, 0.5, weights),)
+    mean = mean_of(labels, weights)
+    counted = len(labels) if weights is None else int(np.count_nonzero(weights))
+    return (0.5 / counted if metric.type == "poisson_loss" and mean == 0 else mean,)
+
+
+def _quantile(labels: np.ndarray, quantile: float, weights: np.ndarray | None) -> float:
+    if weights is None:
+        return float(np.quantile(labels, quantile))
+    return float(np.quantile(labels, quantile, weights=weights, method="inverted_cdf"))
 
 
 def rows_that_count(rows: JudgedRows) -> int:

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SIMPLEX_TOLERANCE = 1e-6
-
 
 def predict(model: Any, frame: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     """Return probabilities `(n_rows, n_classes)` or, without classes, values `(n_rows,)`, float64.
@@ -39,6 +37,8 @@ def check_predictions(predictions: np.ndarray, rows: int, classes: tuple[str, ..
     """
     import numpy as np
 
+    from evergreen.evidence.losses import SIMPLEX_TOLERANCE
+
     shape = (rows, len(classes)) if classes else (rows,)
     if predictions.shape != shape:
         raise DataUnusable(
@@ -57,5 +57,5 @@ def check_predictions(predictions: np.ndarray, rows: int, classes: tuple[str, ..
             raise DataUnusable(
                 "the model's predictions are no probabilities",
                 got=f"a row that is off by {off:.3g}",
-                allowed=f"rows of at least 0 that sum to 1 within {SIMPLEX_TOLERANCE}",
+                allowed=f"rows of at least 0 that sum to 1 within {SIMPLEX_TOLERANCE:.2g}",
             )

@@ -93,8 +93,8 @@ def fit(
             no others, because nobody tested those. Nothing is measured on `test`, which is learnt from.
 
     Raises:
-        DataUnusable: too few rows, one class, no usable feature, labels of an unfit type, or, for a
-            refit, other classes than the tested model knows.
+        DataUnusable: too few rows, one class, no usable feature, labels of an unfit type, weights that
+            cannot weigh, or, for a refit, other classes than the tested model knows.
         TrainingFailed: an unknown estimator or parameter, or the fit failed.
     """
     data, task, refit = spec.data, spec.gate.task, refit_of is not None
@@ -127,7 +127,7 @@ def fit(
         notes += _rare_categories(frame, made.estimator)
     model = made.estimator if made.whole else around(made.estimator, frame)
     notes += _fit(model, frame, _targets(labels, classes))
-    baseline = trivial_predictor(labels, classes, spec.gate.metric)
+    baseline = _trivial(spec, train, labels, classes)
     tested = None
     if not refit:
         tested, metric_notes = _tested(spec, model, test, features, classes, baseline)
@@ -171,12 +171,29 @@ def _last_period(
     spec: ModelSpec, train: pa.Table, classes: tuple[str, ...], trained_on: Window, windows: Windows
 ) -> tuple[float, ...]:
     """Return the trivial answer of the last train rows, of a time range as long as the test window."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     start = max(trained_on.start, trained_on.end - (windows.test.end - windows.test.start))
     rows = in_window(train, spec.data.time_column, Window(start, trained_on.end))
+    if spec.data.weight is not None:
+        rows = rows.filter(pc.greater(rows.column(spec.data.weight).cast(pa.float64()), 0))
     if not rows.num_rows:
         return ()
-    labels = labels_of(rows, spec.data.label.column, spec.gate.task)
-    return trivial_predictor(labels, classes, spec.gate.metric)
+    return _trivial(spec, rows, labels_of(rows, spec.data.label.column, spec.gate.task), classes)
+
+
+def _trivial(
+    spec: ModelSpec, rows: pa.Table, labels: np.ndarray, classes: tuple[str, ...]
+) -> tuple[float, ...]:
+    """Return the trivial answer; rows count by data.weight, as they do when models are compared.
+
+    Raises:
+        DataUnusable: weights that cannot weigh.
+    """
+    from evergreen.evidence.clusters import weights_of  # imports numpy, which a DAG file must not
+
+    return trivial_predictor(labels, classes, spec.gate.metric, weights_of(spec.data, rows))
 
 
 def _with_labels(rows: pa.Table, data: Data, window: str) -> tuple[pa.Table, list[str]]:

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from evergreen.evidence.judged_rows import JudgedRows
 
 
-def trivial_predictor(labels: np.ndarray, classes: Sequence[str], metric: Metric) -> tuple[float, ...]:
+def trivial_predictor(
+    labels: np.ndarray, classes: Sequence[str], metric: Metric, weights: np.ndarray | None
+) -> tuple[float, ...]:
     """Return the best constant answer, as `evidence.metrics.trivial_answer` has it."""
     from evergreen.evidence.metrics import trivial_answer  # imports scipy, which a DAG file must not
 
-    return trivial_answer(metric, labels, classes)
+    return trivial_answer(metric, labels, classes, weights)
 
 
 def measure(
