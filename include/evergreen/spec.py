@@ -163,8 +163,8 @@ class Data(Section):
     weight: Column | None = Field(
         None,
         description="Column of how much a row counts when models are compared, and in the trivial "
-        "predictors that they must beat: a number, 0 or more. It is no feature, and the fit does not use "
-        "it.",
+        "predictors that they must beat: a number, 0 or more. It is no feature, and the fit does not "
+        "use it.",
         examples=["sampling_weight"],
     )
 

@@ -281,6 +281,22 @@ class CountingScorer(CertainScorer):
         return counts + 0.5 - self.less.get(candidate.key, 0.0)
 
 
+def test_a_first_challenger_that_the_metric_cannot_judge_is_named(bench: Bench):
+    counting = {
+        "train": {"estimator": "sklearn.linear_model.Ridge"},
+        "gate": {"metric": "poisson_loss", "margin": 0.01},
+    }
+    scorer = CountingScorer()
+    bench.workspace = workspace = replace(bench.workspace, scorer=scorer)
+    key = bench.begin("one", MARCH, pinned(**counting))
+    bench.until_trained(key)
+    scorer.less[memory.need(workspace, "candidate", key, Candidate).key] = 0.5
+    with pytest.raises(
+        DataUnusable, match="the challenger's predictions cannot be judged: poisson_loss"
+    ):
+        steps.evaluate(workspace, key)
+
+
 def test_a_champion_that_the_metric_cannot_judge_is_named_with_the_way_out(bench: Bench):
     counting = {
         "train": {"estimator": "sklearn.linear_model.Ridge"},

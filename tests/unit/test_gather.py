@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from evergreen.canonical import canonical
+from evergreen.errors import DataUnusable
 from evergreen.evidence.gather import gather
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.gate import compare
@@ -16,7 +17,8 @@ MOSTLY_ONE_DAY = np.maximum(np.arange(N) - 500, 0) // 5
 
 
 def rule(metric: str = "log_loss") -> Gate:
-    return Gate.model_validate({"metric": metric, "calibration": {"max_error": 0.1}})
+    bounds = {} if metric in ("poisson_loss", "squared_error") else {"calibration": {"max_error": 0.1}}
+    return Gate.model_validate({"metric": metric, **bounds})
 
 
 def measured(metric: str, clusters: np.ndarray, distance: float = 0.2, weights=None):
@@ -56,3 +58,20 @@ def test_calibration_on_enough_days_is_measured():
     evidence = measured("log_loss", DAYS)
     assert evidence.problems == ()
     assert evidence.calibration.slope is not None
+
+
+@pytest.mark.parametrize("whose", ["challenger", "champion"])
+@pytest.mark.parametrize(
+    ("metric", "prediction", "why"),
+    [
+        ("poisson_loss", 0.0, "predicted means, and there are some of 0 or less"),
+        ("squared_error", np.nan, "not finite"),
+    ],
+)
+def test_predictions_that_the_metric_cannot_read_name_their_model(whose, metric, prediction, why):
+    labels = np.random.default_rng(5).poisson(3, N).astype(float)
+    rows = JudgedRows(labels, (), DAYS, "day")
+    models = {"challenger": labels + 1, "champion": labels + 2}
+    models[whose] = np.where(np.arange(N) == 7, prediction, labels + 1)
+    with pytest.raises(DataUnusable, match=f"the {whose}'s predictions cannot be judged: .*{why}"):
+        gather(rule(metric), rows, {}, models["challenger"], models["champion"], labels + 3, None)

@@ -13,6 +13,7 @@ from evergreen.evidence.calibration import calibration
 from evergreen.evidence.enough import too_few_clusters, unit
 from evergreen.evidence.fairness import gaps
 from evergreen.evidence.judged_rows import JudgedRows
+from evergreen.evidence.losses import need_readable
 from evergreen.evidence.paired import difference
 from evergreen.evidence.slices import judged_slices
 from evergreen.gate_spec import Gate
@@ -42,8 +43,11 @@ def gather(
         last_period: The trivial predictor's of the last period only, or None.
 
     Raises:
-        DataUnusable: predictions that are not finite or no probabilities, labels the metric cannot read.
+        DataUnusable: predictions that the metric cannot read, with the model's name, and labels.
     """
+    need_readable(rule.metric, rows, challenger, "the challenger")
+    if champion is not None:
+        need_readable(rule.metric, rows, champion, "the champion")
     between = partial(
         difference, rule.metric, rows, confidence=rule.confidence, min_clusters=rule.min_clusters
     )

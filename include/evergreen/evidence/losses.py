@@ -61,6 +61,32 @@ def row_losses(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> np.
             raise ValueError(f"{metric.type} is no mean of row losses")
 
 
+def need_readable(metric: Metric, rows: JudgedRows, predictions: np.ndarray, whose: str) -> None:
+    """Make sure that the metric can read a model's predictions.
+
+    Args:
+        metric: What the model is judged by.
+        rows: What is true.
+        predictions: `(n_rows, n_classes)`, or `(n_rows,)`.
+        whose: Names the model: "the challenger".
+
+    Raises:
+        DataUnusable: what `checked` refuses, and means of 0 or less where `poisson_loss` judges them.
+    """
+    try:
+        predictions = checked(rows, predictions)
+        if metric.type == "poisson_loss":
+            _check_means(predictions)
+    except DataUnusable as exc:
+        raise DataUnusable(
+            f"{whose}'s predictions cannot be judged: {exc.what}",
+            where=exc.where,
+            got=exc.got,
+            allowed=exc.allowed,
+            fix=exc.fix,
+        ) from exc
+
+
 def checked(rows: JudgedRows, predictions: np.ndarray) -> np.ndarray:
     """Return the predictions as float64 after a look at them.
 
@@ -117,7 +143,8 @@ def _of_values(metric: Metric, labels: np.ndarray, predictions: np.ndarray) -> n
             "labels that are not finite", got=f"{int((~np.isfinite(labels)).sum())} of {len(labels)}"
         )
     if metric.type == "poisson_loss":
-        _check_counts(labels, predictions)
+        _check_counts(labels)
+        _check_means(predictions)
         return np.asarray(2 * kl_div(labels, predictions))
     errors = labels - predictions
     if isinstance(metric, QuantileLoss):
@@ -129,7 +156,7 @@ def _of_values(metric: Metric, labels: np.ndarray, predictions: np.ndarray) -> n
     return losses
 
 
-def _check_counts(labels: np.ndarray, predictions: np.ndarray) -> None:
+def _check_counts(labels: np.ndarray) -> None:
     if (labels < 0).any():
         raise DataUnusable(
             "poisson_loss judges counts, and there are negative labels",
@@ -138,6 +165,9 @@ def _check_counts(labels: np.ndarray, predictions: np.ndarray) -> None:
             allowed="labels of at least 0",
             fix="choose squared_error or absolute_error",
         )
+
+
+def _check_means(predictions: np.ndarray) -> None:
     if (predictions <= 0).any():
         raise DataUnusable(
             "poisson_loss judges predicted means, and there are some of 0 or less",

@@ -101,6 +101,7 @@ def _compared(
     from evergreen.evidence.clusters import clusters_of, weights_of
     from evergreen.evidence.gather import aligned, constant, gather
     from evergreen.evidence.judged_rows import JudgedRows
+    from evergreen.evidence.losses import need_readable
     from evergreen.training.labels import labels_of
 
     rule, data = retrain.model.spec.gate, retrain.model.spec.data
@@ -119,6 +120,7 @@ def _compared(
         weights=weights_of(data, table),
     )
     ours = aligned(ours, candidate.classes, rows.classes)
+    need_readable(rule.metric, rows, ours, "the challenger")
     if champion is not None and theirs is not None:
         theirs = aligned(theirs, known, rows.classes)
         _judgeable(rule.metric, rows, ours)  # labels that no model can be judged on are not its fault
