@@ -394,7 +394,8 @@ class Gate(Section):
     min_clusters: int = Field(
         10,
         ge=6,
-        description="Fewest days (or other clusters) that anything is proven on.",
+        description="Fewest days (or other clusters) that anything is proven on; uneven ones count as "
+        "the fewer of equal size that tell as much.",
         examples=[10],
     )
     inconclusive: Inconclusive = Field(
