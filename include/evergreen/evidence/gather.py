@@ -14,7 +14,7 @@ from evergreen.evidence.enough import too_few_clusters, unit
 from evergreen.evidence.fairness import gaps
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import need_readable
-from evergreen.evidence.paired import difference
+from evergreen.evidence.paired import difference, relative_margin
 from evergreen.evidence.slices import judged_slices
 from evergreen.gate_spec import Gate
 
@@ -66,7 +66,7 @@ def gather(
         over_last_period=None if last_period is None else between(challenger, last_period),
         over_champion=None
         if champion is None
-        else between(challenger, champion, relative=_relative(rule)),
+        else between(challenger, champion, relative=relative_margin(rule, rule.margin, rule.policy)),
         champion_over_baseline=None if champion is None else between(champion, baseline),
         slices=slices,
         gaps=() if rule.fairness is None else gaps(rule, rows, columns, challenger, champion),
@@ -97,12 +97,3 @@ def constant(answer: Sequence[float], known: Sequence[str], rows: JudgedRows) ->
         return np.full(len(rows), answer[0], dtype=float)
     row = aligned(np.asarray(answer, dtype=float)[None, :], known, rows.classes)
     return np.broadcast_to(row, (len(rows), len(rows.classes)))
-
-
-def _relative(rule: Gate) -> float:
-    """Return r of a relative margin: the limit is where `first - (1 + r) * second` is 0."""
-    if not rule.margin.relative:
-        return 0.0
-    worse = -1.0 if rule.higher_is_better else 1.0
-    allowed = 1.0 if rule.policy == "non_inferiority" else -1.0
-    return worse * allowed * rule.margin.amount

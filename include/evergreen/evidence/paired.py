@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evergreen.amounts import Margin
 from evergreen.comparison import Difference
 from evergreen.errors import DataUnusable
 from evergreen.evidence.bootstrap import RESAMPLES, AveragePrecision, Statistic, bootstrap_estimate
@@ -26,7 +27,7 @@ from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, largest_difference
 from evergreen.evidence.metrics import MetricUndefined, ranked_classes, row_values, value
 from evergreen.evidence.own_metrics import need_weighing, own_resampled
-from evergreen.gate_spec import RANKING, Metric, OwnMetric
+from evergreen.gate_spec import RANKING, Gate, Metric, OwnMetric, Policy
 
 _ROUNDING = 1e-12
 _TOO_LITTLE = "the rows that tell the models apart are too few, or fall into too few clusters"
@@ -68,6 +69,18 @@ class _Seen:
     method: str
     identical: bool
     problem: str = _TOO_LITTLE
+
+
+def relative_margin(rule: Gate, margin: Margin, policy: Policy) -> float:
+    """Return r of a margin in percent: `first` is at its limit where `first - (1 + r)·second` is 0.
+
+    0 for a margin in the metric's own unit.
+    """
+    if not margin.relative:
+        return 0.0
+    worse = -1.0 if rule.higher_is_better else 1.0
+    allowed = 1.0 if policy == "non_inferiority" else -1.0
+    return worse * allowed * margin.amount
 
 
 def difference(

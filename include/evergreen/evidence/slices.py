@@ -22,7 +22,7 @@ from evergreen.evidence.column_codes import (
     shown,
 )
 from evergreen.evidence.judged_rows import JudgedRows
-from evergreen.evidence.paired import difference
+from evergreen.evidence.paired import difference, relative_margin
 from evergreen.gate_spec import BinnedColumn, Gate
 
 MOST_SINGLE_NUMBERS = 20
@@ -100,16 +100,8 @@ class _Pair:
             self.champion[chosen],
             confidence=gate.confidence,
             min_clusters=gate.min_clusters,
-            relative=self._relative,
+            relative=relative_margin(gate, gate.slice_rule.margin or gate.margin, "non_inferiority"),
         )
-
-    @property
-    def _relative(self) -> float:
-        """Return r where the worst that is allowed is (1 + r) times the champion's metric."""
-        margin = self.gate.slice_rule.margin or self.gate.margin
-        if not margin.relative:
-            return 0.0
-        return -margin.amount if self.gate.higher_is_better else margin.amount
 
 
 def _slices(column: str, parts: ColumnCodes, pair: _Pair) -> Iterator[Slice]:
