@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from evergreen.evidence.judged_rows import JudgedRows
-    from evergreen.gate_spec import Metric
 
 
 def measure(
@@ -123,9 +122,8 @@ def _compared(
     need_readable(rule.metric, rows, ours, "the challenger")
     if champion is not None and theirs is not None:
         theirs = aligned(theirs, known, rows.classes)
-        _judgeable(rule.metric, rows, ours)  # labels that no model can be judged on are not its fault
         with _blamed_on(champion):
-            _judgeable(rule.metric, rows, theirs)
+            need_readable(rule.metric, rows, theirs, "the champion")
     wanted = [one if isinstance(one, str) else one.column for one in rule.slices]
     wanted += rule.fairness.columns if rule.fairness else []
     evidence = gather(
@@ -188,18 +186,6 @@ def _champion_predictions(
             fix="write the label as before in the query",
         )
     return workspace.scorer.predict(champion.candidate, rows)
-
-
-def _judgeable(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> None:
-    """Raise where the metric refuses a model's predictions; an undefined metric is no fault of them.
-
-    Raises:
-        DataUnusable: such as a predicted mean of 0, which no Poisson loss can judge.
-    """
-    from evergreen.evidence.metrics import MetricUndefined, value
-
-    with suppress(MetricUndefined):
-        value(metric, rows, predictions)
 
 
 @contextmanager
