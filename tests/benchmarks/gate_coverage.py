@@ -332,6 +332,7 @@ def markdown(figures: tuple[list[Coverage], list[Coverage]]) -> str:
         f"{one.metric}, {one.window}, {one.part}: {percent(one.share)}"
         for one in sorted(outside, key=lambda one: -abs(one.share - CONFIDENCE))[:MOST_NAMED]
     )
+    narrow = sum(one.share < LOW for one in found)
     most = max(one.trials for one in found)
     return "\n\n".join(
         [
@@ -342,7 +343,12 @@ def markdown(figures: tuple[list[Coverage], list[Coverage]]) -> str:
             verdict(
                 not outside,
                 f"{percent(LOW)} to {percent(HIGH)} in all {len(found)} cells"
-                + (f"; outside are {len(outside)}, the farthest: {named}." if outside else "."),
+                + (
+                    f"; outside are {len(outside)}, {narrow} of them below (intervals too narrow), the "
+                    f"others above (wider than need be): {named}."
+                    if outside
+                    else "."
+                ),
             ),
             table(
                 ["other interval", *WINDOWS[:3]],
