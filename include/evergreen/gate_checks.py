@@ -17,7 +17,7 @@ from typing import Any, get_args
 from evergreen.document import Document, KeyPath, dotted
 from evergreen.durations import Duration
 from evergreen.errors import Problem
-from evergreen.gate_spec import METRICS, RANKING, Gate, Task
+from evergreen.gate_spec import METRICS, RANKING, Gate, SliceRule, Task
 from evergreen.window import windows_at
 
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
@@ -67,8 +67,9 @@ def columns_of_the_gate(document: Document, path: Path) -> Iterator[Problem]:  #
 
 def keys_that_do_nothing(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
     """Yield a problem for each key that looks like a protection and protects nothing."""
-    rule = document.find("gate", "slice_rule", kind=dict)
-    if rule and not document.find("gate", "slices", kind=list):
+    rule, usual = document.find("gate", "slice_rule", kind=dict) or {}, SliceRule().model_dump()
+    chosen = any(value != usual.get(key) for key, value in rule.items())
+    if chosen and not document.find("gate", "slices", kind=list):
         what = "there are no slices for this rule"
         fix = "name columns under gate.slices, or leave it out"
         yield document.problem(("gate", "slice_rule"), what, on_key=True, fix=fix)

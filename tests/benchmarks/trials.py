@@ -160,33 +160,35 @@ def verdict(holds: bool, words: str) -> str:
     return f"**{'Holds' if holds else 'Does not hold'}:** {words}"
 
 
+_LOOK = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "legend.frameon": False,
+}
+
+
 def canvas(width: float = 8.0, height: float = 3.6, **options: Any) -> tuple[Any, Any]:
     """Return a figure and its axes, plain and readable in a page."""
     import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    plt.rcParams.update(
-        {
-            "font.size": 10,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "axes.axisbelow": True,
-            "grid.color": "#e6e6e6",
-            "legend.frameon": False,
-        }
-    )
-    return plt.subplots(figsize=(width, height), layout="constrained", **options)
+    with mpl.rc_context(_LOOK):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure, figure.subplots(**options)
 
 
 def save(figure: Any, path: Path) -> None:
     """Write a PNG, the same bytes for the same picture."""
-    from matplotlib import pyplot as plt
+    import matplotlib as mpl
 
-    figure.savefig(path, dpi=130, metadata={"Software": None})
-    plt.close(figure)
+    with mpl.rc_context(_LOOK):
+        figure.savefig(path, dpi=130, metadata={"Software": None})
 
 
 def run(

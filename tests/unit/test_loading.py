@@ -222,12 +222,13 @@ def gate_trees(draw, columns):
     metric = draw(METRICS)
     if isinstance(metric, str) and metric in RANKING:  # has no loss of a group
         fairness = st.none()
+    slices = draw(slices_of(columns))
     return {
         "metric": metric,
         "margin": draw(MARGINS),
         "cluster": draw(st.just("row") | st.sampled_from(columns).map(lambda name: {"column": name})),
-        "slices": draw(slices_of(columns)),
-        "slice_rule": {"margin": draw(st.none() | MARGINS)},
+        "slices": slices,
+        "slice_rule": {"margin": draw(st.none() | MARGINS)} if slices else {},
         "serving": draw(serving),
         "fairness": draw(st.none() | fairness),
         "leaks": {"allow": columns[:1]},
