@@ -17,7 +17,8 @@ from typing import Any, get_args
 from evergreen.document import Document, KeyPath, dotted
 from evergreen.durations import Duration
 from evergreen.errors import Problem
-from evergreen.gate_spec import METRICS, RANKING, Gate, SliceRule, Task
+from evergreen.gate_spec import Gate, SliceRule
+from evergreen.metric_spec import METRICS, RANKING, Task
 from evergreen.window import windows_at
 
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]

@@ -12,8 +12,8 @@ from pathlib import Path
 from evergreen.document import Document, KeyPath, shown
 from evergreen.errors import Problem, in_file_order
 from evergreen.gate_checks import metric_task
-from evergreen.gate_spec import METRICS
 from evergreen.loading import Examined, examine, find_model_files
+from evergreen.metric_spec import METRICS
 from evergreen.names import did_you_mean
 from evergreen.static_code import (
     ESTIMATORS_GROUP,

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from evergreen import older_entries
 from evergreen.comparison import Comparison, Serving
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.spec import ModelSpec, Suite
 from evergreen.window import Window, Windows
 

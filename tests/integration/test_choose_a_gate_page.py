@@ -17,9 +17,10 @@ from evergreen.document import read_document
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.metrics import row_values, value
 from evergreen.gate_checks import metric_task
-from evergreen.gate_spec import METRICS, FairnessMetric, Gate
+from evergreen.gate_spec import FairnessMetric, Gate
 from evergreen.lint import lint
 from evergreen.loading import load_spec
+from evergreen.metric_spec import METRICS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/choose-a-gate.md").read_text()

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from evergreen.evidence.metrics import value
-from evergreen.gate_spec import Gate, PlainMetric
+from evergreen.gate_spec import Gate
+from evergreen.metric_spec import PlainMetric
 from tests.benchmarks import (
     gate_clustered,
     gate_coverage,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from evergreen.durations import UNITS, Duration
 from evergreen.errors import InvalidModelFile
-from evergreen.gate_spec import RANKING
 from evergreen.loading import find_model_files, load_model, load_spec
+from evergreen.metric_spec import RANKING
 from evergreen.names import name_problem
 from evergreen.results import PinnedModel, from_json, to_json
 from evergreen.spec import ModelSpec

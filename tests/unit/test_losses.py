@@ -7,7 +7,7 @@ from sklearn import metrics
 from evergreen.errors import DataUnusable
 from evergreen.evidence.judged_rows import JudgedRows, class_codes
 from evergreen.evidence.losses import largest_difference, row_losses
-from evergreen.gate_spec import Cost, CostMatrix, Metric, PlainMetric, QuantileLoss
+from evergreen.metric_spec import Cost, CostMatrix, Metric, PlainMetric, QuantileLoss
 
 RNG = np.random.default_rng(5)
 LABELS = RNG.choice(["no", "yes"], 300)

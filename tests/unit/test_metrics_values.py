@@ -10,7 +10,7 @@ from sklearn import metrics
 from evergreen.errors import DataUnusable
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.metrics import MetricUndefined, row_values, trivial_answer, value
-from evergreen.gate_spec import PlainMetric, QuantileLoss
+from evergreen.metric_spec import PlainMetric, QuantileLoss
 
 RNG = np.random.default_rng(7)
 N = 400

@@ -16,7 +16,7 @@ from evergreen.evidence import own_metrics
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.metrics import row_values, value
 from evergreen.evidence.paired import difference
-from evergreen.gate_spec import OwnMetric, PlainMetric
+from evergreen.metric_spec import OwnMetric, PlainMetric
 
 RNG = np.random.default_rng(17)
 N = 240

@@ -15,7 +15,7 @@ from evergreen.errors import DataUnusable
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import row_losses
 from evergreen.evidence.paired import difference
-from evergreen.gate_spec import Cost, CostMatrix, Metric, PlainMetric, QuantileLoss
+from evergreen.metric_spec import Cost, CostMatrix, Metric, PlainMetric, QuantileLoss
 
 N = 300
 CLASSIFICATION = ["log_loss", "brier", "error_rate", "accuracy", "roc_auc", "average_precision"]

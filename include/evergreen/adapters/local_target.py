@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from evergreen.artefacts import write_atomically
 from evergreen.errors import ArtefactDamaged, BadConfiguration, LeaseLost, StoreUnavailable, bounded
 from evergreen.file_lock import locked
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.names import NAME_RULE, name_problem
 from evergreen.paths import contained
 from evergreen.ports import Pointer

@@ -17,7 +17,8 @@ from evergreen.column_types import TIME
 from evergreen.comparison import Finding
 from evergreen.errors import DataUnusable
 from evergreen.evidence.lone_features import SUSPICIOUS, lone_scores
-from evergreen.gate_spec import LeakRule, Task
+from evergreen.gate_spec import LeakRule
+from evergreen.metric_spec import Task
 from evergreen.results import ColumnType
 from evergreen.row_times import instants
 from evergreen.spec import Data

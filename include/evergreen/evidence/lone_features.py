@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.results import ColumnType
 from evergreen.training.frame import feature_frame, kind_of
 from evergreen.training.labels import labelled, labels_of

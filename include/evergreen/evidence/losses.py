@@ -10,7 +10,7 @@ from scipy.special import kl_div
 
 from evergreen.errors import DataUnusable
 from evergreen.evidence.judged_rows import JudgedRows
-from evergreen.gate_spec import CostMatrix, Metric, QuantileLoss
+from evergreen.metric_spec import CostMatrix, Metric, QuantileLoss
 
 # The smallest probability a model is held to, as scikit-learn's log_loss has it for float64.
 SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
@@ -38,7 +38,7 @@ def row_losses(metric: Metric, rows: JudgedRows, predictions: np.ndarray) -> np.
             decision whose cost is not listed.
         ValueError: a metric that is no mean of row losses.
 
-    >>> from evergreen.gate_spec import PlainMetric
+    >>> from evergreen.metric_spec import PlainMetric
     >>> rows = JudgedRows(np.array(["a", "b"]), ("a", "b"), np.arange(2), "row")
     >>> row_losses(PlainMetric(type="brier"), rows, np.array([[1.0, 0.0], [0.6, 0.4]]))
     array([0.  , 0.72])

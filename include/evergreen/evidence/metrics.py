@@ -11,7 +11,7 @@ from evergreen.evidence.intervals import mean_of
 from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, row_losses
 from evergreen.evidence.own_metrics import own_value
-from evergreen.gate_spec import (
+from evergreen.metric_spec import (
     METRICS,
     RANKING,
     Metric,

@@ -14,7 +14,7 @@ import numpy as np
 
 from evergreen.errors import BadConfiguration, DataUnusable, bounded
 from evergreen.evidence.judged_rows import JudgedRows
-from evergreen.gate_spec import OwnMetric
+from evergreen.metric_spec import OwnMetric
 from evergreen.names import did_you_mean
 from evergreen.static_code import METRICS_GROUP
 

@@ -27,7 +27,8 @@ from evergreen.evidence.judged_rows import JudgedRows
 from evergreen.evidence.losses import checked, largest_difference
 from evergreen.evidence.metrics import MetricUndefined, ranked_classes, row_values, value
 from evergreen.evidence.own_metrics import need_weighing, own_resampled
-from evergreen.gate_spec import RANKING, Gate, Metric, OwnMetric, Policy
+from evergreen.gate_spec import Gate, Policy
+from evergreen.metric_spec import RANKING, Metric, OwnMetric
 
 _ROUNDING = 1e-12
 _TOO_LITTLE = "the rows that tell the models apart are too few, or fall into too few clusters"

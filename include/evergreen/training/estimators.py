@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from evergreen.errors import TrainingFailed, bounded
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.names import did_you_mean
 from evergreen.spec import Train
 from evergreen.static_code import ESTIMATORS_GROUP, PIPELINES_GROUP

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evergreen.errors import DataUnusable, EvergreenError, TrainingFailed, bounded
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.ports import REFERENCE_ROWS
 from evergreen.results import Candidate, ColumnType
 from evergreen.serving.one_thread import one_thread

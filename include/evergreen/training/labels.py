@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evergreen.errors import DataUnusable
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.training.frame import Kind, kind_of
 from evergreen.window import Window
 

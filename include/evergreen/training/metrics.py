@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evergreen.gate_spec import Metric, PlainMetric, Task
+from evergreen.metric_spec import Metric, PlainMetric, Task
 
 if TYPE_CHECKING:
     import numpy as np

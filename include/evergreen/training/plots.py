@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 
 if TYPE_CHECKING:
     import numpy as np

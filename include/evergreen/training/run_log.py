@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.artefacts import describe_folder, folder_digest
 from evergreen.errors import ModelRefused, bounded
-from evergreen.gate_spec import Task
+from evergreen.metric_spec import Task
 from evergreen.redaction import redact
 from evergreen.results import Candidate, ModelArtefact, Retrain, Snapshot
 from evergreen.serving.model_files import REFERENCE_FILE, TRUSTED_TYPES, untrusted
