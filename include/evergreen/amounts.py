@@ -105,3 +105,32 @@ SizeField = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"title": "Size", "type": "string", "pattern": _SIZE.pattern}),
 ]
+
+
+def parse_share(value: object) -> float:
+    """Read a share of a whole, written in percent.
+
+    Raises:
+        ValueError: for anything but a percentage from 0% to 100%.
+
+    >>> parse_share("2.5%")
+    0.025
+    """
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if not match or float(match[1]) > 100:
+        raise ValueError('not a share; write a percentage from 0% to 100%, such as "2%"')
+    return float(match[1]) / 100
+
+
+def _written_share(share: float) -> str:
+    return str(Margin(share, relative=True))
+
+
+ShareField = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(_written_share, return_type=str),
+    WithJsonSchema({"title": "Share", "type": "string", "pattern": _PERCENT.pattern}),
+]

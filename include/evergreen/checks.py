@@ -28,7 +28,7 @@ from evergreen.names import did_you_mean, name_problem
 from evergreen.paths import contained
 from evergreen.query import flaws
 from evergreen.redaction import holds_password, redact
-from evergreen.spec import one_of
+from evergreen.source_spec import one_of
 from evergreen.window import windows_at
 
 CRON_WORDS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")

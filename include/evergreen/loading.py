@@ -79,7 +79,7 @@ def load_model(path: Path) -> PinnedModel:
         raise InvalidModelFile(limited(examined.problems))
     spec, query, suite = examined.spec, examined.query, examined.suite
     content = {
-        "spec": spec.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json", exclude={"score", "monitor"}),
         "query": query,
         "suite": suite.model_dump(mode="json") if suite else None,
     }

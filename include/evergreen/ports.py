@@ -5,12 +5,12 @@ Arrow types appear in annotations only: importing this module loads no heavy lib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from evergreen.comparison import Serving
 from evergreen.results import (
@@ -23,12 +23,18 @@ from evergreen.results import (
     Version,
 )
 from evergreen.spec import Data, Suite
+from evergreen.watch_results import Stored
 from evergreen.window import Window
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from evergreen.profiles.layout import Layout
+    from evergreen.profiles.profile import Profile
+
+Duty = Literal["retrain", "score", "monitor"]
+"""What a lease is for: of each, one run at a time is at work on a model."""
 REFERENCE_ROWS = 1000
 """How many test rows the training process's predictions are kept of."""
 PROBED_ROWS = 20_000
@@ -171,6 +177,87 @@ class Scorer(Protocol):
         """
         ...
 
+    def baseline(self, candidate: Candidate) -> bytes | None:
+        """Return the baseline that travels with the candidate's model, verified; None: it has none.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            StoreUnavailable: the artifact store did not answer.
+        """
+        ...
+
+
+class LoggedRows(Protocol):
+    """Rows with the features that were used, the version that answered, and its predictions.
+
+    Besides time, key and features they have the columns of `logged_rows.py`, whoever logged them.
+    """
+
+    def read(self, window: Window, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the window's rows in bounded batches, those columns only; columns not there are left out.
+
+        Raises:
+            DataUnusable: a missing time column, prediction or table; unreadable times.
+            ArtefactDamaged: a partition that cannot be read.
+            SourceUnavailable: the source did not answer.
+        """
+        ...
+
+    def count(self, window: Window, layout: Layout) -> Mapping[date, Profile]:
+        """Return the profiles of the window's rows by UTC day; days without rows are left out.
+
+        Raises:
+            As `read`.
+        """
+        ...
+
+    def newest(self, before: datetime) -> datetime | None:
+        """Return the time of the newest row before an instant, or None where there is none."""
+        ...
+
+
+class PredictionLog(Protocol):
+    """Keeps what models answered: appended by window, never doubled."""
+
+    def replace(
+        self, model: str, window: Window, batches: Iterable[pa.RecordBatch], time_column: str
+    ) -> str:
+        """Put these rows in the place of all rows of the window and return the log's URI.
+
+        Killed anywhere and repeated, it ends as if never killed; a reader sees each day's old rows or
+        its new ones. Memory does not grow with rows.
+
+        Raises:
+            StoreUnavailable: the store did not take the write; what stood there still stands.
+            ArtefactDamaged: rows of the same day beside the window cannot be read.
+        """
+        ...
+
+    def rows(self, model: str, time_column: str) -> LoggedRows:
+        """Return the model's logged rows."""
+        ...
+
+
+class FileStore(Protocol):
+    """Keeps small files under their content's digest: profiles, pictures, reports."""
+
+    def put(self, folder: str, name: str, content: bytes) -> Stored:
+        """Store a file below `folder`; the same content again is the same file.
+
+        Raises:
+            StoreUnavailable: the store did not take it; nothing half is left.
+        """
+        ...
+
+    def get(self, stored: Stored) -> bytes:
+        """Return a stored file, verified.
+
+        Raises:
+            ArtefactDamaged: it is missing or not what was stored.
+            StoreUnavailable: the store did not answer.
+        """
+        ...
+
 
 class Registry(Protocol):
     """Names versions."""
@@ -230,11 +317,12 @@ class Deployer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to change one model. `epoch` grows with every take-over: a fencing token."""
+    """The right to do one duty for a model. `epoch` grows with every take-over: a fencing token."""
 
     model: str
     holder: str
     epoch: int
+    duty: Duty = "retrain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +357,7 @@ class Ledger(Protocol):
             kind: One of `ledger.KINDS`.
             key: Idempotency key, unique in the ledger.
             body: JSON values.
-            lease: Checked in the same transaction; names the model.
+            lease: Checked in the same transaction; names the model. Its duty may be any.
             expected_release: Where given, the `seq` of the model's last release entry (None: there
                 is none) that this entry was decided on.
 
@@ -296,8 +384,8 @@ class Ledger(Protocol):
         """Return the model's newest entry of a kind, or None."""
         ...
 
-    def acquire(self, model: str, holder: str) -> Lease:
-        """Take the model's lease, or take it over from an earlier try of the same holder.
+    def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:
+        """Take the model's lease for a duty, or take it over from an earlier try of the same holder.
 
         Raises:
             LeaseHeld: another holder's lease has not expired.

@@ -36,7 +36,8 @@ class Artefact:
 class PinnedModel:
     """A model file with the files it names, as it stood when a run began.
 
-    `digest` covers the spec, the query and the suite: what decides a run's result.
+    `digest` covers what decides a retrain's result: the query, the suite, and the spec without its
+    sections `score` and `monitor`, whose queries are `score_query` and `monitor_query`.
     """
 
     spec: ModelSpec
@@ -44,6 +45,8 @@ class PinnedModel:
     suite: Suite | None
     folder: str
     digest: str
+    score_query: str | None = None
+    monitor_query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

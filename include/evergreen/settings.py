@@ -14,6 +14,8 @@ VARIABLES: Mapping[str, str] = {
     "EVERGREEN_HOME": "folder of everything below (default ~/.evergreen)",
     "EVERGREEN_LEDGER": "SQLAlchemy URL of the ledger (default sqlite:///HOME/ledger.db)",
     "EVERGREEN_STORE": "URI of snapshots, quarantine and reports (default HOME/store)",
+    "EVERGREEN_PREDICTION_LOG": "URI of the prediction log, on the same storage "
+    "(default STORE/predictions)",
     "EVERGREEN_STORE_CONNECTION": "connection id for that store, where it needs one",
     "EVERGREEN_TRACKING": "MLflow tracking and registry URI (default sqlite:///HOME/mlflow.db)",
     "EVERGREEN_ARTIFACTS": "where MLflow keeps artifacts of new experiments (default HOME/artifacts)",
@@ -43,6 +45,12 @@ class Settings:
     lease_seconds: float
     trusted_types: tuple[str, ...]
     airflow_connection: str | None = None
+    prediction_log: str | None = None
+
+    @property
+    def prediction_log_uri(self) -> str:
+        """The URI of the prediction log."""
+        return self.prediction_log or f"{self.store_uri.rstrip('/')}/predictions"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -69,6 +77,7 @@ class Settings:
                 if name.strip()
             ),
             airflow_connection=env.get("EVERGREEN_AIRFLOW_CONNECTION") or None,
+            prediction_log=_anchored(env.get("EVERGREEN_PREDICTION_LOG")),
         )
 
 

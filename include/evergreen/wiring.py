@@ -20,12 +20,14 @@ from evergreen.errors import BadConfiguration
 from evergreen.ports import DataSource, Deployer, Ledger
 from evergreen.results import PinnedModel
 from evergreen.settings import Settings
-from evergreen.spec import FilesSource, SqlSource
+from evergreen.source_spec import FilesSource, SqlSource
 from evergreen.workspace import Workspace
 
 ADAPTERS = {
+    "file store": "evergreen.adapters.file_store:SmallFiles",
     "files source": "evergreen.adapters.files_source:FileRows",
     "local target": "evergreen.adapters.local_target:LocalTarget",
+    "prediction log": "evergreen.adapters.prediction_log:ParquetLog",
     "registry": "evergreen.adapters.mlflow_registry:MlflowRegistry",
     "scorer": "evergreen.adapters.child_scorer:ChildScorer",
     "snapshots": "evergreen.adapters.parquet_store:ParquetStore",
@@ -68,6 +70,7 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
     options = (
         connections(settings.store_connection).storage_options() if settings.store_connection else {}
     )
+    predictions = _adapter("prediction log")(settings.prediction_log_uri, options)
     return Workspace(
         ledger=ledger,
         source_for=lambda model: source_for(model, connections),
@@ -80,6 +83,10 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
         registry=_adapter("registry")(settings.tracking_uri),
         deployer=_local_target(settings),
         code_version=code_version,
+        scoring_source_for=lambda model: source_for(model, connections),
+        predictions=predictions,
+        logged_for=lambda model, _: predictions.rows(model.spec.name, model.spec.data.time_column),
+        files=_adapter("file store")(settings.store_uri, options),
     )
 
 

@@ -8,19 +8,26 @@ from dataclasses import dataclass
 from evergreen.ports import (
     DataSource,
     Deployer,
+    FileStore,
     Ledger,
+    LoggedRows,
+    PredictionLog,
     Registry,
     Scorer,
     SnapshotStore,
     Trainer,
     Validator,
 )
-from evergreen.results import PinnedModel
+from evergreen.results import Candidate, PinnedModel
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The ports of one installation. `code_version` names the code that decides and trains a model."""
+    """The ports of one installation. `code_version` names the code that decides and trains a model.
+
+    `scoring_source_for` gives the rows to score, `logged_for` the rows that the watch looks at: the
+    prediction log, or the team's own.
+    """
 
     ledger: Ledger
     source_for: Callable[[PinnedModel], DataSource]
@@ -31,3 +38,7 @@ class Workspace:
     registry: Registry
     deployer: Deployer
     code_version: Callable[[PinnedModel], str]
+    scoring_source_for: Callable[[PinnedModel], DataSource]
+    predictions: PredictionLog
+    logged_for: Callable[[PinnedModel, Candidate], LoggedRows]
+    files: FileStore

@@ -147,7 +147,8 @@ def _evergreen(kind: str) -> Any:
     from evergreen.adapters.files_source import FileRows
     from evergreen.adapters.parquet_store import ParquetStore
     from evergreen.adapters.sql_source import SqlRows
-    from evergreen.spec import Data, FilesSource
+    from evergreen.source_spec import FilesSource
+    from evergreen.spec import Data
     from evergreen.window import Window
 
     files = {"type": "files", "paths": ["rows.parquet"], "format": "parquet"}

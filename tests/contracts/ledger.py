@@ -206,6 +206,18 @@ class LedgerContract:
             ledger.acquire("m", "m/third")
         assert ledger.append("snapshot", "key", {}, taken).seq == 1
 
+    def test_a_check_and_a_retrain_of_one_model_do_not_wait_for_each_other(self, ledger, lease):
+        watching = ledger.acquire("m", "m/monitor/run", "monitor")
+        assert ledger.append("verdict", "verdict/m/monitor/run", {}, watching).model == "m"
+        assert ledger.append("snapshot", "snapshot/m/run", {}, lease).model == "m"
+        with pytest.raises(LeaseHeld):
+            ledger.acquire("m", "m/monitor/other", "monitor")
+        ledger.free(watching)
+        assert ledger.acquire("m", "m/monitor/other", "monitor").epoch == watching.epoch + 1
+        with pytest.raises(LeaseLost):
+            ledger.check(watching)
+        ledger.check(lease)
+
     def test_a_lease_never_acquired_writes_nothing(self, ledger, lease):
         made_up = type(lease)("other", "m/run", 1)
         with pytest.raises(LeaseLost):

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from evergreen.adapters.files_source import FileRows
 from evergreen.adapters.sql_source import SqlRows
-from evergreen.spec import Data, FilesSource
+from evergreen.source_spec import FilesSource
+from evergreen.spec import Data
 from tests.contracts.data_source import DataSourceContract
 from tests.fakes.source import FakeSource
 

@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from evergreen import steps
+from evergreen.adapters.file_store import SmallFiles
 from evergreen.adapters.parquet_store import ParquetStore
+from evergreen.adapters.prediction_log import ParquetLog
 from evergreen.canonical import digest_of
 from evergreen.comparison import Serving
 from evergreen.errors import (
@@ -164,6 +166,7 @@ class Bench:
         self.registry = FakeRegistry()
         self.deployer = FakeDeployer()
         self.validator = FakeValidator()
+        self.predictions = ParquetLog(str(folder / "predictions"), {})
         self.workspace = Workspace(
             ledger=self.ledger,
             source_for=lambda model: self.source,
@@ -174,6 +177,12 @@ class Bench:
             registry=self.registry,
             deployer=self.deployer,
             code_version=lambda model: "1",
+            scoring_source_for=lambda model: self.source,
+            predictions=self.predictions,
+            logged_for=lambda model, candidate: self.predictions.rows(
+                model.spec.name, model.spec.data.time_column
+            ),
+            files=SmallFiles(str(folder), {}),
         )
 
     def begin(

@@ -24,7 +24,7 @@ from evergreen.ledger.chain import (
     link,
 )
 from evergreen.ledger.content import Content
-from evergreen.ports import Entry, Lease
+from evergreen.ports import Duty, Entry, Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class FakeLedger:
     ) -> None:
         self.now = now
         self.rows: list[Row] = []
-        self.leases: dict[str, HeldLease] = {}
+        self.leases: dict[tuple[str, Duty], HeldLease] = {}
         self.kept: list[Lease] = []
         """Leases whose `keep` context is open."""
         self._lasts = timedelta(seconds=lease_seconds)
@@ -99,22 +99,23 @@ class FakeLedger:
         found = list(self.entries(model=model, kind=kind, before=before))
         return found[-1] if found else None
 
-    def acquire(self, model: str, holder: str) -> Lease:
+    def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:
         with self._lock:
-            held = self.leases.get(model)
+            held = self.leases.get((model, duty))
             if held and held.holder not in (None, holder) and held.expires_at > self.now():
                 raise LeaseHeld(f"the model's lease is held by {held.holder}", where=model)
             epoch = held.epoch + 1 if held else 1
-            self.leases[model] = HeldLease(holder, epoch, self.now() + self._lasts)
-            return Lease(model, holder, epoch)
+            self.leases[model, duty] = HeldLease(holder, epoch, self.now() + self._lasts)
+            return Lease(model, holder, epoch, duty)
 
     @contextmanager
     def keep(self, lease: Lease) -> Iterator[None]:
         """Renew at once and note the lease in `kept` while the context is open."""
         with self._lock:
-            held = self.leases[lease.model]
+            held = self.leases[lease.model, lease.duty]
             if held.epoch == lease.epoch:
-                self.leases[lease.model] = replace(held, expires_at=self.now() + self._lasts)
+                renewed = replace(held, expires_at=self.now() + self._lasts)
+                self.leases[lease.model, lease.duty] = renewed
         self.kept.append(lease)
         try:
             yield
@@ -123,9 +124,10 @@ class FakeLedger:
 
     def free(self, lease: Lease) -> None:
         with self._lock:
-            held = self.leases.get(lease.model)
+            held = self.leases.get((lease.model, lease.duty))
             if held and (held.holder, held.epoch) == (lease.holder, lease.epoch):
-                self.leases[lease.model] = HeldLease(None, held.epoch, self.now())
+                freed = HeldLease(None, held.epoch, self.now())
+                self.leases[lease.model, lease.duty] = freed
 
     def verify(self) -> Audit:
         return audit(self.rows, self.head)
@@ -142,6 +144,6 @@ class FakeLedger:
         return [json.loads(row.body) for row in self.rows if row.kind == kind]
 
     def check(self, lease: Lease) -> None:
-        held = self.leases.get(lease.model)
+        held = self.leases.get((lease.model, lease.duty))
         if held is None or (held.holder, held.epoch) != (lease.holder, lease.epoch):
             raise LeaseLost("the lease was taken over or given back", where=lease.model, got=lease.epoch)

@@ -10,7 +10,7 @@ import pytest
 
 from evergreen.adapters.files_source import FileRows
 from evergreen.errors import BadConfiguration, DataUnusable, SourceUnavailable
-from evergreen.spec import FilesSource
+from evergreen.source_spec import FilesSource
 from tests.contracts.data_source import MARCH, data, table_of
 from tests.contracts.snapshot_store import mixed_rows
 

@@ -11,7 +11,7 @@ import pytest
 
 from evergreen.adapters.files_source import FileRows, _groups_within
 from evergreen.errors import BadConfiguration, DataUnusable, SourceUnavailable
-from evergreen.spec import FilesSource
+from evergreen.source_spec import FilesSource
 from evergreen.window import Window
 from tests.contracts.data_source import MARCH, data, rows, table_of
 

@@ -29,7 +29,8 @@ from evergreen.paths import contained
 from evergreen.redaction import redact
 from evergreen.row_times import instants, within
 from evergreen.rows import require_columns
-from evergreen.spec import Data, FilesSource
+from evergreen.source_spec import FilesSource
+from evergreen.spec import Data
 from evergreen.storage import open_remote, storage_errors
 from evergreen.text_values import as_text, typed
 from evergreen.window import Window

@@ -23,8 +23,21 @@ KINDS = (
     "release",
     "step_failed",
     "run_finished",
+    "scored",
+    "check_started",
+    "profiled",
+    "observed",
+    "verdict",
+    "retrain_decided",
+    "retrain_requested",
+    "request_taken",
+    "request_closed",
 )
-"""Every kind of entry, in the order in which a run writes them (`step_failed` at any time)."""
+"""Every kind of entry, in the order in which a run writes them (`step_failed` at any time).
+
+Those from `check_started` to `retrain_requested` are of a check of the watch; `request_taken` and
+`request_closed` are of the retrain that serves a request.
+"""
 
 WAIT_SECONDS = 10.0
 """How long a call waits for a lock or a connection before it raises `LedgerUnavailable`."""

@@ -17,26 +17,29 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 from evergreen.errors import LeaseHeld, LeaseLost, LedgerError
 from evergreen.ledger.chain import instant_text
 from evergreen.ledger.schema import leases
-from evergreen.ports import Lease
+from evergreen.ports import Duty, Lease
 
 log = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
 
 
-def acquire(connection: Connection, model: str, holder: str, now: str, lasts: timedelta) -> Lease:
-    """Take the model's lease where it is free, expired or the holder's own, with a new epoch.
+def acquire(
+    connection: Connection, model: str, holder: str, duty: Duty, now: str, lasts: timedelta
+) -> Lease:
+    """Take the model's lease for a duty where it is free, expired or the holder's own, with a new epoch.
 
     Raises:
         LeaseHeld: another holder's lease has not expired.
     """
-    held = connection.execute(select(leases).where(leases.c.model == model)).one_or_none()
+    row = _row(model, duty)
+    held = connection.execute(select(leases).where(leases.c.model == row)).one_or_none()
     expires_at = _later(now, lasts)
     if held is None:
         connection.execute(
-            insert(leases).values(model=model, holder=holder, epoch=1, expires_at=expires_at)
+            insert(leases).values(model=row, holder=holder, epoch=1, expires_at=expires_at)
         )
-        return Lease(model, holder, 1)
+        return Lease(model, holder, 1, duty)
     if held.holder not in (None, holder) and held.expires_at > now:
         raise LeaseHeld(
             f"another run is at work on this model: {held.holder}",
@@ -48,10 +51,10 @@ def acquire(connection: Connection, model: str, holder: str, now: str, lasts: ti
     epoch: int = held.epoch + 1
     connection.execute(
         update(leases)
-        .where(leases.c.model == model)
+        .where(leases.c.model == row)
         .values(holder=holder, epoch=epoch, expires_at=expires_at)
     )
-    return Lease(model, holder, epoch)
+    return Lease(model, holder, epoch, duty)
 
 
 def check(connection: Connection, lease: Lease) -> None:
@@ -60,7 +63,8 @@ def check(connection: Connection, lease: Lease) -> None:
     Raises:
         LeaseLost: the lease is not the newest of its model.
     """
-    held = connection.execute(select(leases).where(leases.c.model == lease.model)).one_or_none()
+    row = _row(lease.model, lease.duty)
+    held = connection.execute(select(leases).where(leases.c.model == row)).one_or_none()
     if held is not None and (held.holder, held.epoch) == (lease.holder, lease.epoch):
         return
     now_held = "nobody" if held is None or held.holder is None else held.holder
@@ -112,10 +116,15 @@ def kept(lease: Lease, every_seconds: float, renew_once: Callable[[], bool]) -> 
 
 def _is(lease: Lease) -> tuple[ColumnElement[bool], ...]:
     return (
-        leases.c.model == lease.model,
+        leases.c.model == _row(lease.model, lease.duty),
         leases.c.holder == lease.holder,
         leases.c.epoch == lease.epoch,
     )
+
+
+def _row(model: str, duty: Duty) -> str:
+    """Return the key of a lease's row; no model's name holds a slash."""
+    return model if duty == "retrain" else f"{model}/{duty}"
 
 
 def _later(now: str, lasts: timedelta) -> str:

@@ -21,7 +21,7 @@ from evergreen.ledger.content import Content
 from evergreen.ledger.engine import Database
 from evergreen.ledger.schema import entries as entries_table
 from evergreen.ledger.schema import head as head_table
-from evergreen.ports import Entry, Lease
+from evergreen.ports import Duty, Entry, Lease
 
 _PAGE = 100
 
@@ -85,13 +85,13 @@ class SqlLedger:
         """Return the model's newest entry of a kind, or None."""
         return self._first(_where(model, kind, before).order_by(_columns.seq.desc()))
 
-    def acquire(self, model: str, holder: str) -> Lease:
-        """Take the model's lease, or take it over from an earlier try of the same holder."""
+    def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:
+        """Take the model's lease for a duty, or take it over from an earlier try of the same holder."""
 
         def take() -> Lease:
             with self._database.writing() as (connection, _):
                 now = self._database.now(connection)
-                return leases.acquire(connection, model, holder, now, self._lasts)
+                return leases.acquire(connection, model, holder, duty, now, self._lasts)
 
         return self._database.retried(take)
 

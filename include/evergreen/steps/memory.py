@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from evergreen.entry_keys import entry_key
 from evergreen.errors import EvergreenError, LedgerError
-from evergreen.ports import Entry, Lease
+from evergreen.ports import Duty, Entry, Lease
 from evergreen.redaction import redact
 from evergreen.results import Retrain, StepFailure, from_json, to_json
 from evergreen.workspace import Workspace
@@ -86,14 +86,14 @@ def record_next(workspace: Workspace, kind: str, run_key: str, result: object, l
 
 
 @contextmanager
-def holding(workspace: Workspace, run_key: str, step: str) -> Iterator[Lease]:
+def holding(workspace: Workspace, run_key: str, step: str, duty: Duty = "retrain") -> Iterator[Lease]:
     """Hold the model's lease for this run and keep it while the block runs.
 
     The run keeps the lease between its steps; `report` gives it back. Taking it again, as a retried
     step does, fences off the earlier try. What fails inside is written down for `report` and
     `history`, under this very lease: a process whose lease was taken over writes nothing.
     """
-    lease = workspace.ledger.acquire(model_of(run_key), run_key)
+    lease = workspace.ledger.acquire(model_of(run_key), run_key, duty)
     with workspace.ledger.keep(lease):
         try:
             yield lease
