@@ -190,11 +190,14 @@ class Scorer(Protocol):
 class LoggedRows(Protocol):
     """Rows with the features that were used, the version that answered, and its predictions.
 
-    Besides time, key and features they have the columns of `logged_rows.py`, whoever logged them.
+    Besides time, key and features they have the columns of `logged_rows.py`, whoever logged them. Where
+    `version` is given, rows that another version answered are left out; rows that name no version stay.
     """
 
-    def read(self, window: Window, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the window's rows in bounded batches, those columns only; columns not there are left out.
+    def read(
+        self, window: Window, columns: Sequence[str] | None = None, version: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the window's rows in bounded batches, those columns only; absent ones are left out.
 
         Raises:
             DataUnusable: a missing time column, prediction or table; unreadable times.
@@ -203,7 +206,9 @@ class LoggedRows(Protocol):
         """
         ...
 
-    def count(self, window: Window, layout: Layout) -> Mapping[date, Profile]:
+    def count(
+        self, window: Window, layout: Layout, version: int | None = None
+    ) -> Mapping[date, Profile]:
         """Return the profiles of the window's rows by UTC day; days without rows are left out.
 
         Raises:
