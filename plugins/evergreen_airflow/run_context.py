@@ -14,6 +14,7 @@ from typing import Any, cast, get_args
 from airflow.sdk.types import DagRunProtocol
 
 from evergreen.errors import BadConfiguration
+from evergreen.ports import Duty
 from evergreen.redaction import redact
 from evergreen.results import ReleaseWish
 from evergreen.text import plain
@@ -32,9 +33,9 @@ class RunContext:
     release: ReleaseWish
 
 
-def run_key_of(model: str, dag_run: DagRunProtocol) -> str:
-    """Return the key under which the ledger knows the run."""
-    return f"{model}/{dag_run.run_id}"
+def run_key_of(model: str, dag_run: DagRunProtocol, duty: Duty = "retrain") -> str:
+    """Return the key under which the ledger knows the run; no id of a run holds a slash."""
+    return f"{model}/{dag_run.run_id}" if duty == "retrain" else f"{model}/{duty}/{dag_run.run_id}"
 
 
 def read_run_context(model: str, dag_run: DagRunProtocol, params: Mapping[str, Any]) -> RunContext:

@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import (
 )
 
 from evergreen.errors import EvergreenError, LeaseHeld, bounded
+from evergreen.ports import Duty
 from evergreen.redaction import redact
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class StepOperator(BaseOperator):
 
     ui_color: str = "#e6f4ea"
     summary: ClassVar[str]
+    duty: ClassVar[Duty] = "retrain"
+    """Of which DAG of the model this is a step; each holds a lease and has run keys of its own."""
 
     def __init__(
         self, *, model: str, model_file: Path, retries: int, lease_waits: int = 0, **kwargs: Any
@@ -96,7 +99,7 @@ class StepOperator(BaseOperator):
         from evergreen_airflow.connections import from_airflow
         from evergreen_airflow.run_context import run_key_of
 
-        run = Run(run_key_of(self.model, context["dag_run"]), context)
+        run = Run(run_key_of(self.model, context["dag_run"], self.duty), context)
         with told_to_airflow(self.task_id, tries_left=context["ti"].try_number <= self.attempts):
             with open_workspace(settings_from_airflow(), from_airflow) as workspace:
                 outcome = self.run_step(workspace, run)
