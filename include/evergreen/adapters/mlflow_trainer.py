@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from evergreen.errors import ArtefactDamaged, BadConfiguration
 from evergreen.failpoints import failpoint
 from evergreen.paths import contained
-from evergreen.results import Candidate, ModelArtefact, Retrain, Snapshot, to_json
+from evergreen.results import Candidate, Retrain, Snapshot, to_json
 from evergreen.serving.model_files import MODEL_FILE, private_folder
 from evergreen.serving.tracking import answering, open_client
 from evergreen.training import run_log
+from evergreen.training.candidate import candidate_of
 from evergreen.training.run_log import KEY_TAG, MODEL_ID_TAG
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _log(
             run_log.log_plots(client, run_id, fitted.tested, fitted.classes, folder / "plots")
         artefact, model_id = run_log.log_model(client, run, fitted, needed, folder / "model")
         failpoint("train.model_logged")
-        candidate = _candidate(key, run_id, artefact, fitted, refit_of)
+        candidate = candidate_of(key, run_id, artefact, fitted, refit_of)
         run_log.log_metrics(client, run_id, model_id, candidate.metrics)
         _log_candidate(client, run_id, candidate, folder / CANDIDATE_FILE)
         failpoint("train.candidate_logged")
@@ -212,28 +213,6 @@ def _log(
     for warning in fitted.warnings:
         log.info("warning: %s", warning)  # the run's report says them to people
     return candidate
-
-
-def _candidate(
-    key: str, run_id: str, model: ModelArtefact, fitted: Fitted, refit_of: Candidate | None
-) -> Candidate:
-    return Candidate(
-        key=key,
-        run_id=run_id,
-        task=fitted.task,
-        model=model,
-        features=fitted.features,
-        classes=fitted.classes,
-        baseline=fitted.baseline,
-        rows_trained=fitted.rows_trained,
-        rows_tested=len(fitted.tested.labels) if fitted.tested else 0,
-        metrics=fitted.tested.metrics if fitted.tested else {},
-        warnings=fitted.warnings,
-        last_period=fitted.last_period,
-        trained_on=fitted.trained_on,
-        reference_rows=len(fitted.reference),
-        refit_of=refit_of.key if refit_of else None,
-    )
 
 
 def _finish(client: MlflowClient, run_id: str, model_id: str | None) -> None:
