@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from evergreen.column_kinds import kind_of
 from evergreen.errors import DataUnusable, TrainingFailed
 from evergreen.results import ColumnType
 from evergreen.serving.predictions import predict
 from evergreen.training.fit import Fitted, Measured, fit
-from evergreen.training.frame import feature_frame, kind_of
+from evergreen.training.frame import feature_frame
 from tests.training_runs import regression_spec, retrain_of, rows_of, spec_of
 
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evergreen.column_kinds import kind_of
 from evergreen.column_types import TIME
 from evergreen.comparison import Finding
 from evergreen.errors import DataUnusable
@@ -23,7 +24,6 @@ from evergreen.results import ColumnType
 from evergreen.row_times import instants
 from evergreen.spec import Data
 from evergreen.text import plain
-from evergreen.training.frame import kind_of
 from evergreen.window import Windows
 
 if TYPE_CHECKING:

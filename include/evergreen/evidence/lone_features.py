@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from evergreen.column_kinds import kind_of
 from evergreen.metric_spec import Task
 from evergreen.results import ColumnType
-from evergreen.training.frame import feature_frame, kind_of
+from evergreen.training.frame import feature_frame
 from evergreen.training.labels import labelled, labels_of
 
 if TYPE_CHECKING:

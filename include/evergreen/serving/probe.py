@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from evergreen.column_kinds import kind_of
 from evergreen.comparison import Serving
 from evergreen.errors import EvergreenError, ModelRefused, bounded
 from evergreen.results import ColumnType
@@ -21,7 +22,7 @@ from evergreen.serving.model_files import REFERENCE_FILE, load
 from evergreen.serving.one_thread import one_thread
 from evergreen.serving.predictions import predict
 from evergreen.serving.signature import signature_faults
-from evergreen.training.frame import feature_frame, kind_of
+from evergreen.training.frame import feature_frame
 
 if TYPE_CHECKING:
     import numpy as np

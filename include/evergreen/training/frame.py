@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from evergreen.column_kinds import Kind, kind_of, readable_as
 from evergreen.errors import DataUnusable
 from evergreen.results import ColumnType
 from evergreen.spec import Data
@@ -23,53 +24,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["number", "flag", "text", "instant", "date", "time", "span", "null"]
-
-_KINDS: Mapping[str, Kind] = {
-    "int": "number",
-    "uint": "number",
-    "halffloat": "number",
-    "float": "number",
-    "double": "number",
-    "decimal": "number",
-    "bool": "flag",
-    "string": "text",
-    "large_string": "text",
-    "timestamp": "instant",
-    "date": "date",
-    "time": "time",
-    "duration": "span",
-    "null": "null",
-}
-# What a column of each kind may turn into without changing what it says.
-_READABLE_AS: Mapping[Kind, frozenset[Kind]] = {
-    "number": frozenset({"number", "flag", "null"}),
-    "flag": frozenset({"flag", "null"}),
-    "text": frozenset({"text", "null"}),
-    "instant": frozenset({"instant", "date", "null"}),
-    "date": frozenset({"date", "null"}),
-    "time": frozenset({"time", "null"}),
-    "span": frozenset({"span", "null"}),
-}
 _CALENDAR: Mapping[str, tuple[str, ...]] = {
     "instant": ("month", "day", "weekday", "hour", "minute"),
     "date": ("month", "day", "weekday"),
     "time": ("hour", "minute"),
 }
-
-
-def kind_of(type_text: str) -> Kind | None:
-    """Return what a column of this Arrow type says, or None where no model can use it.
-
-    >>> kind_of("timestamp[us, tz=UTC]"), kind_of("dictionary<values=string, indices=int32, ordered=0>")
-    ('instant', 'text')
-    >>> kind_of("list<item: int64>") is None
-    True
-    """
-    if type_text.startswith("dictionary<values="):
-        return kind_of(type_text.removeprefix("dictionary<values=").partition(",")[0])
-    head = type_text.partition("[")[0].partition("(")[0]
-    return _KINDS.get(head.rstrip("0123456789"))
 
 
 def usable_features(train: pa.Table, data: Data) -> tuple[tuple[ColumnType, ...], tuple[str, ...]]:
@@ -149,8 +108,8 @@ def feature_frame(rows: pa.Table, features: Sequence[ColumnType]) -> pd.DataFram
 def _columns_of(feature: ColumnType, column: pa.ChunkedArray) -> dict[str, np.ndarray]:
     import pyarrow as pa
 
-    wanted, found = kind_of(feature.type), kind_of(str(column.type))
-    if wanted is None or found not in _READABLE_AS.get(wanted, frozenset()):
+    wanted = kind_of(feature.type)
+    if wanted is None or not readable_as(feature.type, str(column.type)):
         raise DataUnusable(
             "the column changed its type since the model was trained",
             where=f"column {feature.name!r}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from evergreen.column_kinds import Kind, kind_of
 from evergreen.errors import DataUnusable
 from evergreen.metric_spec import Task
-from evergreen.training.frame import Kind, kind_of
 from evergreen.window import Window
 
 if TYPE_CHECKING:
