@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
-from rich.console import Console
 from rich.table import Table
 
 from evergreen.cli.commands import OK
-from evergreen.cli.output import say, say_json
+from evergreen.cli.output import say, say_json, say_table
 from evergreen.evidence.headline import headline
 from evergreen.ledger.questions import PastRun
 from evergreen.ledger.questions import history as history_of
-from evergreen.redaction import redact
 from evergreen.results import to_json
 from evergreen.settings import Settings
 from evergreen.text import plain
@@ -31,14 +28,9 @@ def history(arguments: Namespace) -> int:
     else:
         table = Table("as of", "champion", "challenger", "decision", "difference", "why", box=None)
         for run in runs:
-            table.add_row(*map(redact, map(plain, _cells(run))))
-        # A pipe has no width of its own: whoever reads it wants whole lines.
-        width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-        Console(width=width).print(table)
+            table.add_row(*map(plain, _cells(run)))
+        say_table(table)
     return OK
-
-
-_WIDTH_OF_A_PIPE = 400
 
 
 def _cells(run: PastRun) -> tuple[str, ...]:

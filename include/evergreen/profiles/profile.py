@@ -85,6 +85,22 @@ def merged(profiles: Iterable[Profile], layout: Layout) -> Profile:
     )
 
 
+def restricted(profile: Profile, layout: Layout) -> Profile:
+    """Return the part of a profile that a layout of some of its columns counts."""
+    counts: np.ndarray = np.concatenate(
+        [np.zeros(0, dtype=np.int64), *(profile.of(cells.column) for cells in layout.cells)]
+    )
+    names = {cells.column for cells in layout.cells}
+    return Profile(
+        layout,
+        profile.rows,
+        counts,
+        {name: why for name, why in profile.problems.items() if name in names},
+        {name: values for name, values in profile.unseen.items() if name in names},
+        profile.columns,
+    )
+
+
 def _wider(first: tuple[ColumnType, ...], second: tuple[ColumnType, ...]) -> tuple[ColumnType, ...]:
     """Return the columns of both; of two types of one name the one that is not null, then by name."""
     types: dict[str, set[str]] = {}

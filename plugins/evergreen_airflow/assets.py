@@ -1,0 +1,10 @@
+"""The assets whose events wake a model's DAGs."""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset
+
+
+def retrain_request(name: str) -> Asset:
+    """Return the asset whose events wake the model's retrain."""
+    return Asset(name=f"evergreen/{name}/retrain-request", uri=f"evergreen://{name}/retrain-request")

@@ -1,0 +1,1 @@
+"""Triggers; they run in the triggerer, which finds them in the installed package."""
