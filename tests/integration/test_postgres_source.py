@@ -207,7 +207,7 @@ def test_an_alarm_ends_a_query_that_never_answers_and_is_not_taken_for_an_error(
 
 def test_a_connection_notices_a_peer_that_went_away(database):
     url, _connection = database
-    with SqlRows(url, WINDOWED, data(), "m")._engine().connect() as connection:
+    with SqlRows(url, WINDOWED, data(), "m")._session.engine().connect() as connection:
         raw = connection.connection.driver_connection
         held = {option.keyword.decode(): option.val for option in raw.pgconn.info}
         assert {name: int(held[name]) for name in postgres_limits(30)} == postgres_limits(30)
