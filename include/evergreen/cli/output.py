@@ -11,7 +11,6 @@ from rich.table import Table
 
 from evergreen.redaction import redact
 
-
 WIDTH_OF_A_PIPE = 400
 """A pipe has no width of its own: whoever reads it wants whole lines."""
 
