@@ -35,6 +35,7 @@ RESERVED_NAMES = frozenset(
 )
 
 _NAME = re.compile(NAME_PATTERN)
+_SUFFIXES = frozenset({"invalid_spec", "monitor", "retrain", "score"})
 
 
 def name_problem(name: str) -> str | None:
@@ -55,6 +56,16 @@ def name_problem(name: str) -> str | None:
 def retrain_dag_id(name: str) -> str:
     """Return the id of the model's retrain DAG."""
     return f"{name}__retrain"
+
+
+def score_dag_id(name: str) -> str:
+    """Return the id of the DAG that scores fresh rows with the model's champion."""
+    return f"{name}__score"
+
+
+def monitor_dag_id(name: str) -> str:
+    """Return the id of the DAG that watches the model's champion."""
+    return f"{name}__monitor"
 
 
 def invalid_dag_id(stem: str) -> str:
@@ -83,7 +94,7 @@ def file_name(text: str) -> str:
 def model_of_dag_id(dag_id: str) -> str | None:
     """Return the model a DAG id belongs to, or None for an id that is not one of ours."""
     name, _, suffix = dag_id.rpartition("__")
-    return name if name and suffix in {"retrain", "invalid_spec"} else None
+    return name if name and suffix in _SUFFIXES else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

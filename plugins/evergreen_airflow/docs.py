@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from evergreen.monitor_spec import Score
 from evergreen.redaction import redact
 from evergreen.spec import ModelSpec
 from evergreen.text import markdown, plain
@@ -22,6 +23,14 @@ _RESUME = """### How to resume after a failure
    cut off is finished when the task is tried again, or by the next run.
 5. *The champion cannot be scored any more* (its column or its files are gone): trigger a run with
    release *unopposed*. A challenger that beats the base rate then replaces it without that comparison.
+"""
+
+_SCORE_AGAIN = """### How to score again
+
+- *The task failed*: when what its log names is mended, clear it. Rows are put into the log in place of
+  those of the same window, so nothing is ever there twice.
+- *The rows changed since*: trigger a new run with the same as-of. It takes the place of the old rows.
+- *Rows of the past*: backfill this DAG. Each run takes the champion of its own as-of.
 """
 
 
@@ -46,6 +55,26 @@ def retrain_doc(spec: ModelSpec) -> str:
             f"same answer{_protected(spec)}",
             "",
             _RESUME,
+        )
+    )
+
+
+def score_doc(spec: ModelSpec, score: Score) -> str:
+    """Return the Markdown page of a model's scoring DAG."""
+    schedule = f"cron {_code(score.schedule)} (UTC)" if score.schedule else "only when asked"
+    source = "`data.source`" if score.source is None else "`score.source`"
+    return "\n".join(
+        (
+            f"**{markdown(spec.description)}**",
+            "",
+            f"- **Owner**: {markdown(spec.owner)} (tier {spec.tier})",
+            f"- **Runs**: {schedule}, or by hand with *Trigger*",
+            f"- **Reads**: the rows of the {score.window} before the as-of from {source}, by "
+            f"{_code(spec.data.time_column)}",
+            "- **Writes**: key, time, version, the features used and the prediction into the prediction "
+            "log, with the champion of the as-of",
+            "",
+            _SCORE_AGAIN,
         )
     )
 

@@ -18,10 +18,10 @@ from airflow.sdk import DAG, get_parsing_context
 
 from evergreen.errors import BadConfiguration, EvergreenError, InvalidModelFile
 from evergreen.loading import find_model_files, load_spec
-from evergreen.names import invalid_dag_id, model_of_dag_id, retrain_dag_id
+from evergreen.names import invalid_dag_id, model_of_dag_id
 from evergreen.redaction import redact
+from evergreen_airflow.dag_kinds import KINDS, DagKind
 from evergreen_airflow.docs import invalid_doc
-from evergreen_airflow.factory import build_bare_retrain_dag, build_retrain_dag
 from evergreen_airflow.operators.invalid_spec import InvalidSpecOperator
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,7 @@ def load_models(folder: Path, namespace: MutableMapping[str, Any]) -> None:
         )
     with _nothing_to_collect():
         for stem, files in groupby(sorted(find_model_files(folder), key=_stem_first), lambda p: p.stem):
-            dag = _dag_of(stem, list(files))
-            namespace[dag.dag_id] = dag
+            namespace.update((dag.dag_id, dag) for dag in _dags_of(stem, list(files), KINDS))
 
 
 @contextmanager
@@ -71,45 +70,49 @@ def _stem_first(path: Path) -> tuple[str, str]:
     return path.stem, str(path)
 
 
-def _dag_of(stem: str, files: list[Path]) -> DAG:
-    """Return the model's retrain DAG, or the one that shows why there is none."""
+def _dags_of(stem: str, files: list[Path], kinds: Iterable[DagKind]) -> list[DAG]:
+    """Return the model's DAGs of these kinds, or the one that shows why there are none."""
     if len(files) > 1:
         names = ", ".join(path.name for path in files)
-        return _invalid_dag(stem, files[0].name, [f"{len(files)} files with one name: {names}"])
+        return [_invalid_dag(stem, files[0].name, [f"{len(files)} files with one name: {names}"])]
     path = files[0]
     try:
-        return build_retrain_dag(load_spec(path), path)
+        spec = load_spec(path)
+        return [kind.build(spec, path) for kind in kinds if kind.asked_for(spec)]
     except InvalidModelFile as exc:
-        return _invalid_dag(stem, path.name, [str(problem) for problem in exc.problems])
+        return [_invalid_dag(stem, path.name, [str(problem) for problem in exc.problems])]
     except Exception as exc:  # noqa: BLE001 - a defect met in one file must not cost other models their DAGs
         known = isinstance(exc, EvergreenError)
         log.error("%s: %s", path, redact(traceback.format_exc()))
         message = str(exc) if known else f"unexpected {type(exc).__name__}: {exc}"
-        return _invalid_dag(stem, path.name, [f"{path.name}: {message}"])
+        return [_invalid_dag(stem, path.name, [f"{path.name}: {message}"])]
 
 
 def _one_dag(folder: Path, dag_id: str) -> DAG | None:
     """Return the DAG of a task's process, or None where the DAG is not one of Evergreen's.
 
-    Where the file of a running retrain broke or vanished, its tasks still find their DAG: the ledger
-    knows the file the run began with, and `resolve_window` reports the problems of a run that did not.
+    Where the file of a run under way broke, vanished or no longer asks for this DAG, its tasks still
+    find it: the ledger knows the file the run began with, and a run's first step reports the problems
+    of one that did not.
     """
     name = model_of_dag_id(dag_id)
     if name is None:
         return None
     files = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
-    if dag_id == retrain_dag_id(name):
-        dag = _dag_of(name, files) if files else None
-        if dag is not None and dag.dag_id == dag_id:
-            return dag
-        return build_bare_retrain_dag(name, files[0] if files else folder / f"{name}{SUFFIXES[0]}")
-    return _broken_file(files or find_model_files(folder), dag_id)
+    kind = next((kind for kind in KINDS if kind.dag_id(name) == dag_id), None)
+    if kind is None:
+        return _broken_file(files or find_model_files(folder), dag_id)
+    dags = _dags_of(name, files, [kind]) if files else []
+    built = next((dag for dag in dags if dag.dag_id == dag_id), None)
+    if built is not None:
+        return built
+    return kind.bare(name, files[0] if files else folder / f"{name}{SUFFIXES[0]}")
 
 
 def _broken_file(files: Iterable[Path], dag_id: str) -> DAG:
     of_this_dag = [path for path in files if invalid_dag_id(path.stem) == dag_id]
     if of_this_dag:
-        dag = _dag_of(of_this_dag[0].stem, of_this_dag)
+        (dag, *_) = _dags_of(of_this_dag[0].stem, of_this_dag, KINDS)
         if dag.dag_id == dag_id:
             return dag
     gone = "the file has no problem any more; this DAG goes away with the next parse"

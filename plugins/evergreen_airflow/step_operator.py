@@ -59,11 +59,11 @@ class Outcome:
 
 
 class StepOperator(BaseOperator):
-    """Runs one step of the retrain of `model`; a retry finds what an earlier try finished.
+    """Runs one step of a run of `model`; a retry finds what an earlier try finished.
 
     Args:
         model: The model's name.
-        model_file: The model file; only `resolve_window` reads it, the ledger keeps it for the rest.
+        model_file: The model file; only a run's first step reads it, the ledger keeps it for the rest.
         retries: Tries after the first, for whatever may pass.
         lease_waits: Further tries, only for as long as another run holds the model's lease.
     """

@@ -84,7 +84,7 @@ def test_the_dag_carries_what_the_model_file_says(dag):
 
 
 def test_only_the_first_task_waits_longer_than_the_model_file_says_and_only_for_the_lease(dag):
-    from evergreen_airflow.factory import LEASE_WAITS
+    from evergreen_airflow.task_row import LEASE_WAITS
 
     assert {task.task_id: task.retries for task in dag.tasks if task.retries != 2} == {
         "resolve_window": 2 + LEASE_WAITS

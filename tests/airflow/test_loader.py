@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,14 @@ def test_a_broken_files_page_and_task_say_every_problem(models):
 def test_a_defect_met_in_one_file_costs_no_other_model_its_dag(models, monkeypatch):
     import evergreen_airflow.loader as loader
 
-    real = loader.build_retrain_dag
+    retrain, *others = loader.KINDS
 
     def trips(spec, path):
         if spec.name == "bad":
             raise ZeroDivisionError("a defect of ours")
-        return real(spec, path)
+        return retrain.build(spec, path)
 
-    monkeypatch.setattr(loader, "build_retrain_dag", trips)
+    monkeypatch.setattr(loader, "KINDS", (replace(retrain, build=trips), *others))
     put(models, "bad")
     put(models, "good")
     dags = load(models)

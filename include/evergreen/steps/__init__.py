@@ -12,6 +12,7 @@ from evergreen.steps.register import register
 from evergreen.steps.release import release
 from evergreen.steps.report import failed_for_good, report
 from evergreen.steps.resolve_window import resolve_window
+from evergreen.steps.score import score
 from evergreen.steps.train import train
 from evergreen.steps.validate import validate
 
@@ -37,6 +38,7 @@ __all__ = [
     "release",
     "report",
     "resolve_window",
+    "score",
     "train",
     "validate",
 ]
