@@ -20,7 +20,8 @@ from evergreen.spec import ModelSpec, Suite
 from evergreen.window import Window, Windows
 
 ReleaseWish = Literal["auto", "never", "unopposed"]
-Outcome = Literal["promoted", "kept", "registered", "rejected", "failed"]
+Outcome = Literal["promoted", "kept", "registered", "rejected", "failed", "skipped"]
+"""What a run came to. `skipped`: it was woken for a request that another run had served by then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,38 +1,26 @@
-"""Say what the run came to and why, and give the model's lease back. Runs however the run went."""
+"""Say what the run came to and why, end its request, and give the model's lease back.
+
+Runs however the run went.
+"""
 
 from __future__ import annotations
 
 import logging
 
-from evergreen.comparison import Comparison
 from evergreen.errors import LeaseHeld, LeaseLost
-from evergreen.evidence.headline import reason
-from evergreen.evidence.words import refitted, sentences
+from evergreen.failpoints import failpoint
 from evergreen.ports import Entry
-from evergreen.redaction import redact
-from evergreen.results import (
-    Candidate,
-    ExpectationOutcome,
-    Outcome,
-    Refit,
-    Release,
-    Retrain,
-    RunReport,
-    Snapshot,
-    StepFailure,
-    ValidationReport,
-    Version,
-    from_json,
-    to_json,
-)
-from evergreen.steps.memory import last_entry, model_of, recall, record_next
+from evergreen.results import RunReport, StepFailure, to_json
+from evergreen.steps import requests
+from evergreen.steps.memory import last_entry, recall, record_next
+from evergreen.steps.summary import summarise
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 
 def report(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
-    """Return what the run came to, and record it as the run's end.
+    """Return what the run came to, record it as the run's end, and end the request that it served.
 
     Args:
         workspace: The ports.
@@ -48,6 +36,8 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
     try:
         if not _said_already(last_entry(workspace, "run_finished", run_key), result):
             record_next(workspace, "run_finished", run_key, result, lease)
+            failpoint("report.recorded")
+        requests.close(workspace, run_key, result.outcome, lease)
     except LeaseLost as exc:
         log.warning("not recorded, another run took the lease over: %s", exc)
     finally:
@@ -63,147 +53,6 @@ def failed_for_good(workspace: Workspace, run_key: str) -> bool:
         return ended is not None and ended.outcome == "rejected"
     noted = recall(workspace, "step_failed", run_key, StepFailure)
     return noted is not None and not noted.retryable
-
-
-def summarise(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
-    """Return what the ledger says of a run, finished or not; writes nothing."""
-    retrain = recall(workspace, "run_started", run_key, Retrain)
-    comparison = recall(workspace, "comparison", run_key, Comparison)
-    version = recall(workspace, "version", run_key, Version)
-    outcome = _outcome(workspace, run_key, failure)
-    refit = recall(workspace, "refit", run_key, Refit)
-    lines = tuple(_lines(workspace, run_key, failure))
-    headline = {
-        "promoted": f"{_open_question(comparison)}promoted version {version.number if version else '?'}",
-        "registered": f"registered version {version.number if version else '?'}, not released as asked",
-        "kept": _kept(comparison),
-        "rejected": "data rejected, nothing trained",
-        "failed": "failed",
-    }[outcome]
-    when = f" as of {retrain.windows.as_of:%Y-%m-%d %H:%M}" if retrain else ""
-    return RunReport(
-        run_key=run_key,
-        model=model_of(run_key),
-        as_of=retrain.windows.as_of if retrain else None,
-        outcome=outcome,
-        champion_before=comparison.champion_version if comparison else None,
-        challenger=version.number if version else None,
-        summary=f"{model_of(run_key)}{when}: {headline} ({_why(outcome, comparison, refit, lines)})",
-        lines=lines,
-    )
-
-
-def _why(
-    outcome: Outcome, comparison: Comparison | None, refit: Refit | None, lines: tuple[str, ...]
-) -> str:
-    """Return the foremost reason of an outcome."""
-    if comparison is None or outcome in {"rejected", "failed"}:
-        return lines[-1] if lines else "no step wrote anything"
-    return refit.words if refit and not refit.accepted else reason(comparison)
-
-
-def _kept(comparison: Comparison | None) -> str:
-    champion = comparison.champion_version if comparison else None
-    kept = (
-        "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
-    )
-    return f"{_open_question(comparison)}{kept}"
-
-
-def _open_question(comparison: Comparison | None) -> str:
-    return "inconclusive, " if comparison and comparison.decision == "inconclusive" else ""
-
-
-def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome:
-    if recall(workspace, "release", run_key, Release) is not None:
-        return "promoted"
-    validation = recall(workspace, "validation", run_key, ValidationReport)
-    if validation is not None and not validation.passed:
-        return "rejected"
-    retrain = recall(workspace, "run_started", run_key, Retrain)
-    comparison = recall(workspace, "comparison", run_key, Comparison)
-    if failure is not None or retrain is None or comparison is None:
-        return "failed"
-    refit = recall(workspace, "refit", run_key, Refit)
-    if not comparison.promote or (refit is not None and not refit.accepted):
-        return "kept"
-    if retrain.release == "never" and recall(workspace, "version", run_key, Version) is not None:
-        return "registered"
-    return "failed"
-
-
-def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
-    """Return a sentence or more for each thing that is known; a failure's reason comes last."""
-    lines: list[str] = []
-    snapshot = recall(workspace, "snapshot", run_key, Snapshot)
-    if snapshot is not None:
-        lines.append(f"snapshot {snapshot.digest[:12]}: {snapshot.rows:,} rows of {snapshot.window}")
-    validation = recall(workspace, "validation", run_key, ValidationReport)
-    candidate = recall(workspace, "candidate", run_key, Candidate)
-    comparison = recall(workspace, "comparison", run_key, Comparison)
-    if validation is not None:
-        lines += [f"warning: {_broken(o)}" for o in validation.warnings]
-        lines += [f"error: {_broken(o)}" for o in validation.errors]
-        if validation.report_uri and not (validation.passed and not validation.warnings):
-            lines.append(f"validation report: {validation.report_uri}")
-    if candidate is not None:
-        lines.append(
-            f"trained on {candidate.rows_trained:,} rows, tested on {candidate.rows_tested:,} "
-            f"(MLflow run {candidate.run_id})"
-        )
-        lines += [f"warning: {warning}" for warning in candidate.warnings]
-    if comparison is not None:
-        lines += sentences(comparison)
-    refit = recall(workspace, "refit", run_key, Refit)
-    if refit is not None:
-        lines += refitted(refit)
-    if validation is not None and not validation.passed:
-        count = len(validation.errors)
-        failed = ", ".join(map(_named, validation.errors[:5]))
-        lines.append(f"{count} {'expectation' if count == 1 else 'expectations'} failed: {failed}")
-    elif _outcome(workspace, run_key, failure) == "failed":
-        noted = _unmended(workspace, run_key)
-        if noted is not None:
-            lines.append(f"{noted.step}: {noted.error}: {noted.message}")
-        elif failure is not None:
-            lines.append(redact(failure)[:2000])
-        else:
-            lines.append("the run stopped before it could decide")
-    return lines
-
-
-RESULT_OF = {
-    "resolve_window": "run_started",
-    "ingest": "snapshot",
-    "validate": "validation",
-    "train": "candidate",
-    "evaluate": "comparison",
-    "refit": "refit",
-    "register": "version",
-    "release": "release",
-}
-"""The kind of entry that each step ends with."""
-
-
-def _unmended(workspace: Workspace, run_key: str) -> StepFailure | None:
-    """Return the last failure that was written down, unless a later try of that step succeeded."""
-    noted = last_entry(workspace, "step_failed", run_key)
-    if noted is None:
-        return None
-    failure = from_json(StepFailure, noted.body)
-    result = last_entry(workspace, RESULT_OF[failure.step], run_key)
-    return failure if result is None or result.seq < noted.seq else None
-
-
-def _broken(outcome: ExpectationOutcome) -> str:
-    """Return which expectation does not hold, what was found, and what its author says of it."""
-    why = f" ({outcome.why})" if outcome.why else ""
-    return f"{_named(outcome)}: {outcome.observed}{why}"
-
-
-def _named(outcome: ExpectationOutcome) -> str:
-    columns = [str(value) for name, value in outcome.arguments.items() if name.startswith("column")]
-    return f"{outcome.expectation} of {', '.join(columns)}" if columns else outcome.expectation
 
 
 def _said_already(last: Entry | None, result: RunReport) -> bool:

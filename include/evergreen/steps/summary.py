@@ -1,0 +1,180 @@
+"""What the ledger says that a run came to and why, in words; writes nothing."""
+
+from __future__ import annotations
+
+from evergreen.comparison import Comparison
+from evergreen.evidence.headline import reason
+from evergreen.evidence.words import refitted, sentences
+from evergreen.redaction import redact
+from evergreen.results import (
+    Candidate,
+    ExpectationOutcome,
+    Outcome,
+    Refit,
+    Release,
+    Retrain,
+    RunReport,
+    Snapshot,
+    StepFailure,
+    ValidationReport,
+    Version,
+    from_json,
+)
+from evergreen.steps.memory import last_entry, model_of, recall
+from evergreen.workspace import Workspace
+
+
+def summarise(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
+    """Return what the ledger says of a run, finished or not."""
+    retrain = recall(workspace, "run_started", run_key, Retrain)
+    if retrain is None and failure is None:
+        skipped = _skipped(workspace, run_key)
+        if skipped is not None:
+            return skipped
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    version = recall(workspace, "version", run_key, Version)
+    outcome = _outcome(workspace, run_key, failure)
+    refit = recall(workspace, "refit", run_key, Refit)
+    lines = tuple(_lines(workspace, run_key, failure))
+    headline = {
+        "promoted": f"{_open_question(comparison)}promoted version {version.number if version else '?'}",
+        "registered": f"registered version {version.number if version else '?'}, not released as asked",
+        "kept": _kept(comparison),
+        "rejected": "data rejected, nothing trained",
+        "failed": "failed",
+        "skipped": "skipped",
+    }[outcome]
+    when = f" as of {retrain.windows.as_of:%Y-%m-%d %H:%M}" if retrain else ""
+    return RunReport(
+        run_key=run_key,
+        model=model_of(run_key),
+        as_of=retrain.windows.as_of if retrain else None,
+        outcome=outcome,
+        champion_before=comparison.champion_version if comparison else None,
+        challenger=version.number if version else None,
+        summary=f"{model_of(run_key)}{when}: {headline} ({_why(outcome, comparison, refit, lines)})",
+        lines=lines,
+    )
+
+
+def _skipped(workspace: Workspace, run_key: str) -> RunReport | None:
+    """Return the report of a run that found nothing to do, unless a later try of it failed."""
+    ended = last_entry(workspace, "run_finished", run_key)
+    if ended is None:
+        return None
+    report = from_json(RunReport, ended.body)
+    failed = last_entry(workspace, "step_failed", run_key)
+    return report if report.outcome == "skipped" and (failed is None or failed.seq < ended.seq) else None
+
+
+def _why(
+    outcome: Outcome, comparison: Comparison | None, refit: Refit | None, lines: tuple[str, ...]
+) -> str:
+    """Return the foremost reason of an outcome."""
+    if comparison is None or outcome in {"rejected", "failed"}:
+        return lines[-1] if lines else "no step wrote anything"
+    return refit.words if refit and not refit.accepted else reason(comparison)
+
+
+def _kept(comparison: Comparison | None) -> str:
+    champion = comparison.champion_version if comparison else None
+    kept = (
+        "released nothing, there is no champion yet" if champion is None else f"kept version {champion}"
+    )
+    return f"{_open_question(comparison)}{kept}"
+
+
+def _open_question(comparison: Comparison | None) -> str:
+    return "inconclusive, " if comparison and comparison.decision == "inconclusive" else ""
+
+
+def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome:
+    if recall(workspace, "release", run_key, Release) is not None:
+        return "promoted"
+    validation = recall(workspace, "validation", run_key, ValidationReport)
+    if validation is not None and not validation.passed:
+        return "rejected"
+    retrain = recall(workspace, "run_started", run_key, Retrain)
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    if failure is not None or retrain is None or comparison is None:
+        return "failed"
+    refit = recall(workspace, "refit", run_key, Refit)
+    if not comparison.promote or (refit is not None and not refit.accepted):
+        return "kept"
+    if retrain.release == "never" and recall(workspace, "version", run_key, Version) is not None:
+        return "registered"
+    return "failed"
+
+
+def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
+    """Return a sentence or more for each thing that is known; a failure's reason comes last."""
+    lines: list[str] = []
+    snapshot = recall(workspace, "snapshot", run_key, Snapshot)
+    if snapshot is not None:
+        lines.append(f"snapshot {snapshot.digest[:12]}: {snapshot.rows:,} rows of {snapshot.window}")
+    validation = recall(workspace, "validation", run_key, ValidationReport)
+    candidate = recall(workspace, "candidate", run_key, Candidate)
+    comparison = recall(workspace, "comparison", run_key, Comparison)
+    if validation is not None:
+        lines += [f"warning: {_broken(o)}" for o in validation.warnings]
+        lines += [f"error: {_broken(o)}" for o in validation.errors]
+        if validation.report_uri and not (validation.passed and not validation.warnings):
+            lines.append(f"validation report: {validation.report_uri}")
+    if candidate is not None:
+        lines.append(
+            f"trained on {candidate.rows_trained:,} rows, tested on {candidate.rows_tested:,} "
+            f"(MLflow run {candidate.run_id})"
+        )
+        lines += [f"warning: {warning}" for warning in candidate.warnings]
+    if comparison is not None:
+        lines += sentences(comparison)
+    refit = recall(workspace, "refit", run_key, Refit)
+    if refit is not None:
+        lines += refitted(refit)
+    if validation is not None and not validation.passed:
+        count = len(validation.errors)
+        failed = ", ".join(map(_named, validation.errors[:5]))
+        lines.append(f"{count} {'expectation' if count == 1 else 'expectations'} failed: {failed}")
+    elif _outcome(workspace, run_key, failure) == "failed":
+        noted = _unmended(workspace, run_key)
+        if noted is not None:
+            lines.append(f"{noted.step}: {noted.error}: {noted.message}")
+        elif failure is not None:
+            lines.append(redact(failure)[:2000])
+        else:
+            lines.append("the run stopped before it could decide")
+    return lines
+
+
+RESULT_OF = {
+    "resolve_window": "run_started",
+    "ingest": "snapshot",
+    "validate": "validation",
+    "train": "candidate",
+    "evaluate": "comparison",
+    "refit": "refit",
+    "register": "version",
+    "release": "release",
+}
+"""The kind of entry that each step ends with."""
+
+
+def _unmended(workspace: Workspace, run_key: str) -> StepFailure | None:
+    """Return the last failure that was written down, unless a later try of that step succeeded."""
+    noted = last_entry(workspace, "step_failed", run_key)
+    if noted is None:
+        return None
+    failure = from_json(StepFailure, noted.body)
+    result = last_entry(workspace, RESULT_OF[failure.step], run_key)
+    return failure if result is None or result.seq < noted.seq else None
+
+
+def _broken(outcome: ExpectationOutcome) -> str:
+    """Return which expectation does not hold, what was found, and what its author says of it."""
+    why = f" ({outcome.why})" if outcome.why else ""
+    return f"{_named(outcome)}: {outcome.observed}{why}"
+
+
+def _named(outcome: ExpectationOutcome) -> str:
+    columns = [str(value) for name, value in outcome.arguments.items() if name.startswith("column")]
+    return f"{outcome.expectation} of {', '.join(columns)}" if columns else outcome.expectation
