@@ -1,0 +1,42 @@
+"""A retrain of the replay: the very same steps, in this process."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from evergreen import steps
+from evergreen.errors import EvergreenError
+from evergreen.replay.results import Cause, Retrained
+from evergreen.results import PinnedModel, RunReport
+from evergreen.workspace import Workspace
+
+
+def retrain(
+    workspace: Workspace, model: PinnedModel, as_of: datetime, cause: Cause, reason: str
+) -> Retrained:
+    """Go through the steps of a retrain and say what came of it; one that fails is an outcome, too.
+
+    Raises:
+        EvergreenError: a retryable one: the source did not answer, say.
+    """
+    name = model.spec.name
+    run_key = f"{name}/{cause}/{as_of:%Y-%m-%dT%H:%M:%SZ}"
+    failure = None
+    try:
+        steps.resolve_window(
+            workspace, run_key=run_key, model=model, as_of=as_of, reason=reason, release="auto"
+        )
+        for step in steps.STEPS[1:-1]:
+            if getattr(getattr(steps, step)(workspace, run_key), "passed", True) is False:
+                break
+    except EvergreenError as exc:
+        if exc.retryable:
+            raise
+        failure = str(exc)
+    report = steps.report(workspace, run_key, failure)
+    return Retrained(as_of, cause, report.outcome, workspace.registry.champion(name), _words(report))
+
+
+def _words(report: RunReport) -> str:
+    """Return what the run came to without its model and as-of, which the event has already."""
+    return report.summary.partition(": ")[2]
