@@ -108,6 +108,14 @@ class FakeLedger:
             self.leases[model, duty] = HeldLease(holder, epoch, self.now() + self._lasts)
             return Lease(model, holder, epoch, duty)
 
+    def holder(self, model: str, duty: Duty = "retrain") -> str | None:
+        held = self.leases.get((model, duty))
+        return held.holder if held and held.expires_at > self.now() else None
+
+    def holder(self, model: str, duty: Duty = "retrain") -> str | None:
+        held = self.leases.get((model, duty))
+        return held.holder if held and held.expires_at > self.now() else None
+
     @contextmanager
     def keep(self, lease: Lease) -> Iterator[None]:
         """Renew at once and note the lease in `kept` while the context is open."""
