@@ -398,10 +398,6 @@ class Ledger(Protocol):
         ...
 
     def holder(self, model: str, duty: Duty = "retrain") -> str | None:
-        """Return the run whose lease for a duty has not expired, or None: nobody is at work."""
-        ...
-
-    def holder(self, model: str, duty: Duty = "retrain") -> str | None:
         """Return the run key of who holds the model's lease for a duty now, or None."""
         ...
 

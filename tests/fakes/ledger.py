@@ -112,10 +112,6 @@ class FakeLedger:
         held = self.leases.get((model, duty))
         return held.holder if held and held.expires_at > self.now() else None
 
-    def holder(self, model: str, duty: Duty = "retrain") -> str | None:
-        held = self.leases.get((model, duty))
-        return held.holder if held and held.expires_at > self.now() else None
-
     @contextmanager
     def keep(self, lease: Lease) -> Iterator[None]:
         """Renew at once and note the lease in `kept` while the context is open."""

@@ -58,13 +58,6 @@ def acquire(
 
 
 def holder(connection: Connection, model: str, duty: Duty, now: str) -> str | None:
-    """Return the run whose lease has not expired, or None."""
-    row = _row(model, duty)
-    held = connection.execute(select(leases).where(leases.c.model == row)).one_or_none()
-    return None if held is None or held.expires_at <= now else held.holder
-
-
-def holder(connection: Connection, model: str, duty: Duty, now: str) -> str | None:
     """Return who holds the model's lease for a duty and has not let it expire, or None."""
     held = connection.execute(
         select(leases).where(leases.c.model == _row(model, duty), leases.c.expires_at > now)

@@ -96,15 +96,6 @@ class SqlLedger:
         return self._database.retried(take)
 
     def holder(self, model: str, duty: Duty = "retrain") -> str | None:
-        """Return the run whose lease for a duty has not expired, or None."""
-
-        def look() -> str | None:
-            with self._database.reading() as connection:
-                return leases.holder(connection, model, duty, self._database.now(connection))
-
-        return self._database.retried(look)
-
-    def holder(self, model: str, duty: Duty = "retrain") -> str | None:
         """Return the run key of who holds the model's lease for a duty now, or None."""
 
         def look() -> str | None:
