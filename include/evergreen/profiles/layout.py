@@ -29,10 +29,12 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 class Cells:
     """The cells of one column. `type` is the column's Arrow type in the baseline, as text.
 
-    `edges` are the k+1 rising ends of the k bins of a number or of a length: bin i is `[edge i-1, edge i)`,
-    the last one closed. `centres` are the baseline's means within -inf/below … above/+inf, one for each of
-    the ordered cells but the infinite ones (below and above stand at the outer edges), and `scale` is
-    the baseline's standard deviation; both serve the Wasserstein distance.
+    `edges` are the k+1 rising ends of the k bins of a number or of a length: bin i is
+    `[edge i-1, edge i)`, the last one closed. A value that is frequent, or one of few, has a bin to
+    itself, so that the last two edges may be equal. Where the baseline held no finite value there are
+    no edges, and any finite value is "above". `centres` are the baseline's means within below, the bins
+    and above (below and above stand at the outer edges), and `scale` is the baseline's standard
+    deviation; both serve the Wasserstein distance.
     """
 
     column: str

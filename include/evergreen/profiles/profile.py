@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 
 import numpy as np
 
@@ -68,20 +67,23 @@ def merged(profiles: Iterable[Profile], layout: Layout) -> Profile:
     if not parts:
         return empty(layout)
     counts: np.ndarray = np.stack([part.counts for part in parts]).sum(axis=0)
-    problems = {name: why for part in reversed(parts) for name, why in sorted(part.problems.items())}
-    for name in problems:
-        counts[layout.places[name]] = 0
+    problems: dict[str, str] = {}
     unseen: dict[str, set[str]] = {}
     for part in parts:
+        for name, why in part.problems.items():
+            problems[name] = min(why, problems.get(name, why))
         for name, values in part.unseen.items():
             unseen.setdefault(name, set()).update(values)
+    for name in problems:
+        counts[layout.places[name]] = 0
+        unseen.pop(name, None)
     return Profile(
         layout,
         sum(part.rows for part in parts),
         counts,
-        problems,
+        dict(sorted(problems.items())),
         {name: tuple(sorted(values)[:MOST_EXAMPLES]) for name, values in sorted(unseen.items())},
-        reduce(_wider, (part.columns for part in parts)),
+        widest(part.columns for part in parts),
     )
 
 
@@ -101,11 +103,12 @@ def restricted(profile: Profile, layout: Layout) -> Profile:
     )
 
 
-def _wider(first: tuple[ColumnType, ...], second: tuple[ColumnType, ...]) -> tuple[ColumnType, ...]:
-    """Return the columns of both; of two types of one name the one that is not null, then by name."""
+def widest(schemas: Iterable[tuple[ColumnType, ...]]) -> tuple[ColumnType, ...]:
+    """Return the columns of all, by name; of several types of one name the first that is not null."""
     types: dict[str, set[str]] = {}
-    for column in (*first, *second):
-        types.setdefault(column.name, set()).add(column.type)
+    for schema in {id(each): each for each in schemas}.values():
+        for column in schema:
+            types.setdefault(column.name, set()).add(column.type)
     return tuple(
         ColumnType(name, min(kinds - {"null"} or kinds)) for name, kinds in sorted(types.items())
     )
