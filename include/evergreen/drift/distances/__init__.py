@@ -4,3 +4,72 @@ Every distance takes the baseline's shares `p`, shape `(k,)`, a window's shares 
 that many windows are measured at once, and the cells' `positions`, shape `(k,)`, which only distances
 that know how far apart cells lie look at. It returns `(...)`: 0 where the shares agree, never negative.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evergreen.drift.distances import (
+    anderson_darling,
+    chi_square,
+    hellinger,
+    jensen_shannon,
+    kolmogorov_smirnov,
+    l_infinity,
+    psi,
+    wasserstein,
+)
+from evergreen.monitor_spec import DistanceName
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """A distance and what is known of it.
+
+    Attributes:
+        title: What people call it.
+        measure: The distance itself.
+        ordered: Whether it means something only where cells lie on a line.
+        curvature: Near 0 the distance, or its square where `root`, is the quadratic form of this matrix;
+            None where it is no smooth function of the shares.
+        root: Whether the quadratic form is the distance's square.
+        terms: What each cell adds to the distance, or to its square; None where cells do not add up.
+    """
+
+    title: str
+    measure: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
+    ordered: bool = False
+    curvature: Callable[[np.ndarray], np.ndarray] | None = None
+    root: bool = False
+    terms: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+
+
+DISTANCES: Mapping[DistanceName, Distance] = {
+    "anderson_darling": Distance(
+        "Anderson-Darling", anderson_darling.distance, ordered=True, curvature=anderson_darling.curvature
+    ),
+    "chi_square": Distance(
+        "chi-square", chi_square.distance, curvature=chi_square.curvature, terms=chi_square.terms
+    ),
+    "hellinger": Distance(
+        "Hellinger",
+        hellinger.distance,
+        curvature=hellinger.curvature,
+        root=True,
+        terms=hellinger.terms,
+    ),
+    "jensen_shannon": Distance(
+        "Jensen-Shannon",
+        jensen_shannon.distance,
+        curvature=jensen_shannon.curvature,
+        root=True,
+        terms=jensen_shannon.terms,
+    ),
+    "kolmogorov_smirnov": Distance("Kolmogorov-Smirnov", kolmogorov_smirnov.distance, ordered=True),
+    "l_infinity": Distance("largest difference", l_infinity.distance),
+    "psi": Distance("PSI", psi.distance, curvature=psi.curvature, terms=psi.terms),
+    "wasserstein": Distance("Wasserstein", wasserstein.distance, ordered=True),
+}
