@@ -62,19 +62,24 @@ def load_spec(path: Path) -> ModelSpec:
     Raises:
         InvalidModelFile: with every problem of this file.
     """
-    spec, _, problems = _examine_spec(path)
+    spec, _, problems = _examine_spec(path, path)
     if problems or spec is None:
         raise InvalidModelFile(limited(problems))
     return spec
 
 
-def load_model(path: Path) -> PinnedModel:
+def load_model(path: Path, in_place_of: Path | None = None) -> PinnedModel:
     """Read one model file with the files it names.
+
+    Args:
+        path: The model file.
+        in_place_of: The model file that this one is tried out for, wherever it lies itself: it bears
+            that one's name, and the files it names are those beside that one.
 
     Raises:
         InvalidModelFile: with every problem of these files.
     """
-    examined = examine(path)
+    examined = examine(path, in_place_of)
     if examined.problems or examined.spec is None:
         raise InvalidModelFile(limited(examined.problems))
     spec, query, suite = examined.spec, examined.query, examined.suite
@@ -83,19 +88,21 @@ def load_model(path: Path) -> PinnedModel:
         "query": query,
         "suite": suite.model_dump(mode="json") if suite else None,
     }
-    return PinnedModel(spec, query, suite, str(path.parent.absolute()), digest_of(content))
+    folder = (in_place_of or path).parent
+    return PinnedModel(spec, query, suite, str(folder.absolute()), digest_of(content))
 
 
-def examine(path: Path) -> Examined:
+def examine(path: Path, in_place_of: Path | None = None) -> Examined:
     """Read one model file with the files it names, and say everything that is wrong with them."""
-    spec, document, problems = _examine_spec(path)
+    place = in_place_of or path
+    spec, document, problems = _examine_spec(path, place)
     query: str | None = None
     suite: Suite | None = None
     suite_document: Document | None = None
     if document is not None:
         problems += _url_problems(document)
-        query, query_problems = _read_query(document, path)
-        suite, suite_document, suite_problems = _read_suite(document, path)
+        query, query_problems = _read_query(document, place)
+        suite, suite_document, suite_problems = _read_suite(document, place)
         problems += query_problems + suite_problems
     return Examined(path, spec, document, query, suite, suite_document, in_file_order(problems))
 
@@ -110,7 +117,7 @@ def limited(problems: Iterable[Problem]) -> list[Problem]:
     return [*ordered[: MOST_PROBLEMS - 1], Problem(last.path, last.line, last.column, "", more)]
 
 
-def _examine_spec(path: Path) -> tuple[ModelSpec | None, Document | None, list[Problem]]:
+def _examine_spec(path: Path, place: Path) -> tuple[ModelSpec | None, Document | None, list[Problem]]:
     try:
         contained(path.parent, path.name)
     except ValueError as exc:
@@ -120,7 +127,7 @@ def _examine_spec(path: Path) -> tuple[ModelSpec | None, Document | None, list[P
     except InvalidModelFile as exc:
         return None, None, list(exc.problems)
     spec, problems = _validated(document, ModelSpec)
-    return spec, document, problems + check(document, path)
+    return spec, document, problems + check(document, place)
 
 
 def _validated(document: Document, model: type[_Model]) -> tuple[_Model | None, list[Problem]]:
