@@ -26,11 +26,11 @@ class TestFakeLedger(LedgerContract):
         return FakeLedger()
 
     def expire(self, ledger, model):
-        held = ledger.leases[model]
-        ledger.leases[model] = replace(held, expires_at=datetime(2000, 1, 1, tzinfo=UTC))
+        held = ledger.leases[model, "retrain"]
+        ledger.leases[model, "retrain"] = replace(held, expires_at=datetime(2000, 1, 1, tzinfo=UTC))
 
     def expires_at(self, ledger, model):
-        return ledger.leases[model].expires_at.isoformat()
+        return ledger.leases[model, "retrain"].expires_at.isoformat()
 
 
 class SqlLedgerContract(LedgerContract):
