@@ -119,6 +119,32 @@ COMMANDS: tuple[Command, ...] = (
             _JSON,
         ),
     ),
+    Command(
+        "replay",
+        "What the watch would have done over recorded history, and at what cost; leaves no trace",
+        "evergreen.cli.replay:replay",
+        (
+            _NAME,
+            Arg(
+                ("--from",),
+                "as-of of the first champion; rows from then on are scored and watched",
+                {"dest": "start", "required": True, "metavar": "DATE"},
+            ),
+            Arg(
+                ("--to",),
+                "where the replay ends",
+                {"dest": "end", "required": True, "metavar": "DATE"},
+            ),
+            Arg(
+                ("--with",),
+                "another model file of this model, anywhere, to lay beside its own; the files it names "
+                "are those of the models folder",
+                {"dest": "other", "metavar": "FILE"},
+            ),
+            _MODELS,
+            _JSON,
+        ),
+    ),
     Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
     Command(
         "schema",
