@@ -8,9 +8,10 @@ from pathlib import Path
 
 from airflow.sdk import DAG
 
-from evergreen.names import retrain_dag_id, score_dag_id
+from evergreen.names import monitor_dag_id, retrain_dag_id, score_dag_id
 from evergreen.spec import ModelSpec
 from evergreen_airflow.factory import build_bare_retrain_dag, build_retrain_dag
+from evergreen_airflow.monitor_dag import build_bare_monitor_dag, build_monitor_dag, wants_watching
 from evergreen_airflow.score_dag import build_bare_score_dag, build_score_dag, wants_scoring
 
 
@@ -35,4 +36,5 @@ def _always(spec: ModelSpec) -> bool:  # noqa: ARG001 - as every kind's
 KINDS: tuple[DagKind, ...] = (
     DagKind(retrain_dag_id, _always, build_retrain_dag, build_bare_retrain_dag),
     DagKind(score_dag_id, wants_scoring, build_score_dag, build_bare_score_dag),
+    DagKind(monitor_dag_id, wants_watching, build_monitor_dag, build_bare_monitor_dag),
 )

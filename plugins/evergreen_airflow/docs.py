@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evergreen.monitor_spec import Score
+from evergreen.monitor_spec import Monitor, Score
 from evergreen.redaction import redact
 from evergreen.spec import ModelSpec
 from evergreen.text import markdown, plain
@@ -31,6 +31,16 @@ _SCORE_AGAIN = """### How to score again
   those of the same window, so nothing is ever there twice.
 - *The rows changed since*: trigger a new run with the same as-of. It takes the place of the old rows.
 - *Rows of the past*: backfill this DAG. Each run takes the champion of its own as-of.
+"""
+
+_CHECK_AGAIN = """### What the tasks say
+
+- **judge** names each alarm with its number, what chance alone reaches, and how rarely. An alarm is no
+  failure: the task is green.
+- **request** says why a retrain was asked for, or why not. It is skipped where none stands open.
+- A failed task is cleared when what its log names is mended; what was finished is found again.
+- History is checked by a backfill of this DAG: each run takes the champion of its own as-of.
+- `evergreen watch NAME` shows the newest check.
 """
 
 
@@ -75,6 +85,32 @@ def score_doc(spec: ModelSpec, score: Score) -> str:
             "log, with the champion of the as-of",
             "",
             _SCORE_AGAIN,
+        )
+    )
+
+
+def monitor_doc(spec: ModelSpec, monitor: Monitor) -> str:
+    """Return the Markdown page of a model's monitor DAG."""
+    schedule = f"cron {_code(monitor.schedule)} (UTC)" if monitor.schedule else "only when asked"
+    source = "the prediction log" if monitor.source is None else "`monitor.source`"
+    retrain = "never"
+    if monitor.retrain is not None:
+        policy = monitor.retrain
+        retrain = (
+            f"after {policy.after} checks with an alarm of {', '.join(policy.on)}; not within "
+            f"{policy.cooldown} of the last, at most {policy.at_most}"
+        )
+    return "\n".join(
+        (
+            f"**{markdown(spec.description)}**",
+            "",
+            f"- **Owner**: {markdown(spec.owner)} (tier {spec.tier})",
+            f"- **Checks**: {schedule}, or by hand with *Trigger*",
+            f"- **Looks at**: the champion's rows of the last {monitor.window}, from {source}",
+            f"- **False alarms accepted**: {monitor.false_alarms}; thresholds follow from that",
+            f"- **Asks for a retrain**: {retrain}",
+            "",
+            _CHECK_AGAIN,
         )
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from evergreen.ports import Duty
 from evergreen.redaction import redact
 from evergreen.steps.watch.judge import judge
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
@@ -19,7 +20,7 @@ class JudgeOperator(StepOperator):
     """Holds what was measured against the owner's budget of false alarms."""
 
     summary = "Holds what was measured against the budget of false alarms."
-    duty = "monitor"
+    duty: ClassVar[Duty] = "monitor"
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Make or find the verdict; an alarm is told in the log, and is no failure."""

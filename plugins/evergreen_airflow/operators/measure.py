@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from evergreen.ports import Duty
 from evergreen.steps.watch.measure import measure
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
 
@@ -15,7 +16,7 @@ class MeasureOperator(StepOperator):
     """Measures how far the window lies from the baseline, what the champion loses, how the data is."""
 
     summary = "Measures distances, losses and the health of the data; decides nothing."
-    duty = "monitor"
+    duty: ClassVar[Duty] = "monitor"
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Make or find the observation."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from evergreen.redaction import redact
 from evergreen.steps.watch.request import request
+
+from evergreen.ports import Duty
+from evergreen.redaction import redact
 from evergreen_airflow.assets import retrain_request
 from evergreen_airflow.run_note import write_note
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
@@ -25,7 +27,10 @@ class RequestOperator(StepOperator):
     """
 
     summary = "Decides on a retrain; wakes the retrain DAG while a request stands open."
-    duty = "monitor"
+    duty: ClassVar[Duty] = "monitor"
+
+    def __init__(self, *, model: str, **kwargs: Any) -> None:
+        super().__init__(model=model, outlets=[retrain_request(model)], **kwargs)
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Decide; without an open request the task is skipped, and a skipped task emits no event."""

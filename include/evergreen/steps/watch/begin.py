@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from evergreen.errors import BadConfiguration, DataUnusable
@@ -10,14 +12,25 @@ from evergreen.monitor_spec import Monitor
 from evergreen.ports import Lease
 from evergreen.results import PinnedModel
 from evergreen.steps.champions import champion_at
-from evergreen.steps.memory import recall, record
+from evergreen.steps.memory import holding, recall, record
 from evergreen.watch_results import Check
 from evergreen.window import Window
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-MONITOR_DUTY = "monitor"
+
+@contextmanager
+def checking(workspace: Workspace, run_key: str, step: str) -> Iterator[Lease]:
+    """Hold the model's lease for checks while the block runs, and give it back however that ends.
+
+    A check needs no lease between its steps: another check may go on with its own meanwhile.
+    """
+    with holding(workspace, run_key, step, "monitor") as lease:
+        try:
+            yield lease
+        finally:
+            workspace.ledger.free(lease)
 
 
 def monitor_of(model: PinnedModel) -> Monitor:

@@ -6,8 +6,8 @@ import logging
 from dataclasses import replace
 
 from evergreen.failpoints import failpoint
-from evergreen.steps.memory import holding, need, recall, record
-from evergreen.steps.watch.begin import monitor_of
+from evergreen.steps.memory import need, recall, record
+from evergreen.steps.watch.begin import checking, monitor_of
 from evergreen.watch_results import Check, Observation, Verdict
 from evergreen.workspace import Workspace
 
@@ -28,7 +28,7 @@ def judge(workspace: Workspace, run_key: str) -> Verdict:
     from evergreen.drift.judge import judge as judged  # imports scipy, which a DAG file must not
 
     monitor = monitor_of(check.model)
-    with holding(workspace, run_key, "judge", "monitor") as lease:
+    with checking(workspace, run_key, "judge") as lease:
         verdict = judged(observation, monitor, check.model.spec.gate.margin)
         if verdict.answer == "alarm" and monitor.report:
             from evergreen.watch_report import report

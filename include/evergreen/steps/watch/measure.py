@@ -11,8 +11,8 @@ from evergreen.failpoints import failpoint
 from evergreen.monitor_spec import Level, Monitor
 from evergreen.rates import DAYS_A_YEAR
 from evergreen.results import Release
-from evergreen.steps.memory import holding, need, recall, record
-from evergreen.steps.watch.begin import monitor_of
+from evergreen.steps.memory import need, recall, record
+from evergreen.steps.watch.begin import checking, monitor_of
 from evergreen.steps.watch.profile import baseline_of, champion_of
 from evergreen.watch_results import Check, Observation, Profiled
 from evergreen.window import Window
@@ -41,7 +41,7 @@ def measure(workspace: Workspace, run_key: str) -> Observation:
         return found
     check = need(workspace, "check_started", run_key, Check)
     profiled = need(workspace, "profiled", run_key, Profiled)
-    with holding(workspace, run_key, "measure", "monitor") as lease:
+    with checking(workspace, run_key, "measure") as lease:
         champion = champion_of(workspace, check)
         baseline = None if champion is None else baseline_of(workspace, champion)
         if champion is None or baseline is None or profiled.profiles is None:

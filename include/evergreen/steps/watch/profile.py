@@ -12,8 +12,8 @@ from dateutil.relativedelta import relativedelta
 from evergreen.errors import DataUnusable
 from evergreen.failpoints import failpoint
 from evergreen.results import PinnedModel, Release
-from evergreen.steps.memory import holding, model_of, need, recall, record
-from evergreen.steps.watch.begin import begin, monitor_of
+from evergreen.steps.memory import model_of, need, recall, record
+from evergreen.steps.watch.begin import begin, checking, monitor_of
 from evergreen.watch_results import Check, Profiled, Stored
 from evergreen.window import Window
 from evergreen.workspace import Workspace
@@ -42,7 +42,7 @@ def profile(
         SourceUnavailable: the rows' source did not answer.
         StoreUnavailable: the store did not take the profiles.
     """
-    with holding(workspace, run_key, "profile", "monitor") as lease:
+    with checking(workspace, run_key, "profile") as lease:
         check = begin(workspace, run_key, model, as_of, reason, lease)
         found = recall(workspace, "profiled", run_key, Profiled)
         if found is not None:
