@@ -11,12 +11,9 @@ what they are. DIGEST is a digest of the rows, so the same rows are the same sna
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,13 +35,13 @@ from evergreen.results import Artefact, ColumnType, Snapshot
 from evergreen.row_times import within
 from evergreen.snapshot_file import SnapshotFile, digest_of_file, write_snapshot_file
 from evergreen.spec import Data
+from evergreen.staging import staging_in
 from evergreen.storage import local_path, open_remote, storage_errors
 from evergreen.window import Window
 
 FORMAT = 1
 PART = "part-0.parquet"
 MANIFEST = "manifest.json"
-STALE_SECONDS = 24 * 3600
 
 _STAGING = ".staging"
 _FIX_DAMAGED = "move it away and retry: the same rows are then written anew; or restore a backup"
@@ -147,21 +144,9 @@ class ParquetStore:
             return None
         return folder / f"found-{name}"
 
-    @contextmanager
-    def _staging(self) -> Iterator[Path]:
+    def _staging(self) -> AbstractContextManager[Path]:
         """A folder for a snapshot in the making; on a disk it lies on the store's file system."""
-        if self._folder is None:
-            with tempfile.TemporaryDirectory(prefix="evergreen-") as name:
-                yield Path(name)
-            return
-        parent = self._folder / "snapshots" / _STAGING
-        _remove_stale(parent)
-        staging = parent / uuid.uuid4().hex
-        staging.mkdir(parents=True)
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+        return staging_in(self._folder / "snapshots" / _STAGING if self._folder else None)
 
     def _rename(self, staging: Path, place: Path, file: SnapshotFile) -> tuple[Artefact, ...]:
         """Publish by renaming the staged folder; where the place is taken, verify what is there."""
@@ -254,15 +239,6 @@ def _rows(file: IO[bytes], window: Window, time_column: str, where: str) -> pa.T
         raise ArtefactDamaged(
             "the rows cannot be read", where=where, got=bounded(str(exc), 300), fix=_FIX_DAMAGED
         ) from exc
-
-
-def _remove_stale(parent: Path) -> None:
-    """Remove what killed writers left behind: folders in which nothing was written for a day."""
-    for folder in parent.glob("*"):
-        with suppress(FileNotFoundError):  # its writer is just done with it
-            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-            if newest < time.time() - STALE_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
