@@ -86,7 +86,8 @@ def decide(
         verdict: Of the check.
         history: Verdicts of the model in any order. Those of other versions and of the same or later
             as-ofs are left out; the check's own may be among them.
-        requests: All requests of the model, in any order; one of this very check weighs nothing.
+        requests: All requests of the model, in any order. One of this very check stands: what an
+            earlier try of it asked for was decided then.
         running: The run that is retraining this model now, or None.
         metric: `gate.metric` by name, for the words.
     """
@@ -98,11 +99,14 @@ def decide(
     )
     action = _action(reasons)
     waiting = sorted((past.request for past in requests if past.open), key=_when)
-    request = None
-    if action == "retrain":
+    request = next((past.request for past in requests if past.request.key == verdict.run_key), None)
+    if request is not None:
+        reasons.insert(0, Reason("for", "an earlier try of this check has asked for it"))
+        action = "retrain"
+    elif action == "retrain":
         asked = plain(_asked(verdict, reasons), LONGEST_REASON)
         request = RetrainRequest(verdict.run_key, verdict.as_of, asked, WATCH)
-        waiting = [request]
+        waiting.append(request)
     return RetrainDecision(
         verdict.run_key,
         verdict.as_of,

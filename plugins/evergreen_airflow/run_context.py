@@ -17,6 +17,7 @@ from evergreen.errors import BadConfiguration
 from evergreen.ports import Duty
 from evergreen.redaction import redact
 from evergreen.results import ReleaseWish
+from evergreen.steps.requests import Serves
 from evergreen.text import plain
 from evergreen.window import SCHEDULED_RUN_TYPES, parse_instant, resolve_as_of
 
@@ -25,12 +26,17 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """One run as it was asked for. `as_of` is in UTC."""
+    """One run as it was asked for. `as_of` is in UTC.
+
+    `woken_by` are the keys of the retrain requests that its asset events name.
+    """
 
     run_key: str
     as_of: datetime
     reason: str
     release: ReleaseWish
+    serves: Serves = "none"
+    woken_by: tuple[str, ...] = ()
 
 
 def run_key_of(model: str, dag_run: DagRunProtocol, duty: Duty = "retrain") -> str:
@@ -53,12 +59,32 @@ def read_run_context(model: str, dag_run: DagRunProtocol, params: Mapping[str, A
         asked_for=asked_for,
         run_after=dag_run.run_after,
     )
+    release = _release(params.get("release", "auto"))
     return RunContext(
         run_key=run_key_of(model, dag_run),
         as_of=as_of,
         reason=_reason(run_type, dag_run, params.get("reason")),
-        release=_release(params.get("release", "auto")),
+        release=release,
+        serves=_serves(run_type, dag_run, release),
+        woken_by=tuple(sorted(filter(None, map(_request, dag_run.consumed_asset_events)))),
     )
+
+
+def _serves(run_type: str, dag_run: DagRunProtocol, release: ReleaseWish) -> Serves:
+    """Return which requests of the watch the run serves.
+
+    Evergreen's own event names a request and is a wake-up only; Airflow may lose it or start two runs on
+    it, the second of which may see no event at all. Any other event asks for a retrain as of now.
+    """
+    if run_type.startswith("asset") and all(map(_request, dag_run.consumed_asset_events)):
+        return "newest"
+    return "none" if run_type == "backfill" or release == "never" else "earlier"
+
+
+def _request(event: Any) -> str | None:
+    """Return the key of the request that an event names, or None: it is not Evergreen's."""
+    key = event.extra.get("request")
+    return str(key) if key else None
 
 
 def _asked_for(text: object, run_after: datetime) -> datetime | None:

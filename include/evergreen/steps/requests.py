@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from evergreen.entry_keys import entry_key
 from evergreen.failpoints import failpoint
@@ -27,6 +28,14 @@ from evergreen.watch_results import RequestClosed, RequestOutcome, RequestTaken,
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+Serves = Literal["none", "earlier", "newest"]
+"""Which requests a run serves.
+
+    none     none: it fills in history, or only registers
+    earlier  of those with an as-of up to its own the newest, for it trains on later rows than asked for
+    newest   the newest: it was woken for it, takes its as-of, and without one has nothing to do
+"""
 
 _ENDS: dict[Outcome, RequestOutcome] = {
     "promoted": "promoted",

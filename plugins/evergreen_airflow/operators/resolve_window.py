@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evergreen import steps
 from evergreen.errors import InvalidModelFile
-from evergreen.results import PinnedModel, Retrain
+from evergreen.results import PinnedModel, Retrain, RunReport
 from evergreen.steps.memory import holding, recall
 from evergreen_airflow.run_context import read_run_context
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
@@ -25,7 +25,10 @@ class ResolveWindowOperator(StepOperator):
     summary = "Pins the model file and the windows of this run."
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
-        """Pin the run; what is wrong with what was asked for is noted for `report`, too."""
+        """Pin the run; what is wrong with what was asked for is noted for `report`, too.
+
+        A run that was woken for a request which another run has served is skipped.
+        """
         with holding(workspace, run.key, "resolve_window"):
             asked = read_run_context(self.model, run.context["dag_run"], run.context["params"])
             model = self._model(workspace, run.key)
@@ -36,7 +39,11 @@ class ResolveWindowOperator(StepOperator):
             as_of=asked.as_of,
             reason=asked.reason,
             release=asked.release,
+            serves=asked.serves,
+            woken_by=asked.woken_by,
         )
+        if isinstance(retrain, RunReport):
+            return Outcome(None, retrain.summary, skipped=True)
         windows = retrain.windows
         return Outcome(
             retrain,
