@@ -1,26 +1,39 @@
-"""How often a cron expression comes due."""
+"""When a schedule comes due, as Airflow takes it: cron expressions and @hourly … @yearly, in UTC."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from evergreen.rates import DAYS_A_YEAR
 
+_QUARTERLY = "0 0 1 */3 *"  # what Airflow takes @quarterly for; croniter does not know the word
 _FROM = datetime(2023, 1, 1, tzinfo=UTC)
 _MOST = 1000
 
 
-def times_a_year(expression: str) -> float:
-    """Return how many times a year it comes due, on average from 2023 on.
+def times(schedule: str, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield when a schedule comes due after an instant, up to and including another.
 
-    >>> round(times_a_year("@daily")), round(times_a_year("0 6 * * 1")), round(times_a_year("0 6 1 * *"))
-    (365, 52, 12)
+    >>> [f"{at:%m-%d}" for at in times("@quarterly", _FROM, datetime(2023, 7, 1, tzinfo=UTC))]
+    ['04-01', '07-01']
     """
     from croniter import croniter
 
-    times = croniter(expression, _FROM)
-    horizon = _FROM + timedelta(days=8 * DAYS_A_YEAR)
+    due = croniter(_QUARTERLY if schedule == "@quarterly" else schedule, after)
+    while (at := due.get_next(datetime)) <= until:
+        yield at
+
+
+def times_a_year(schedule: str) -> float:
+    """Return how many times a year it comes due, on average over up to eight years from 2023 on.
+
+    >>> round(times_a_year("@daily")), round(times_a_year("0 6 * * 1")), round(times_a_year("@quarterly"))
+    (365, 52, 4)
+    """
     count, last = 0, _FROM
-    while count < _MOST and last < horizon:
-        count, last = count + 1, times.get_next(datetime)
+    for at in times(schedule, _FROM, _FROM + timedelta(days=8 * DAYS_A_YEAR)):
+        count, last = count + 1, at
+        if count == _MOST:
+            break
     return count * DAYS_A_YEAR / ((last - _FROM) / timedelta(days=1))

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from evergreen.cron import times
 from evergreen.spec import ModelSpec
 from evergreen.window import Window
 
 Due = Literal["score", "check", "retrain", "end"]
-QUARTERLY = "0 0 1 */3 *"
-"""What Airflow takes @quarterly for; croniter does not know the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ def stops(spec: ModelSpec, start: datetime, end: datetime) -> Iterator[Stop]:
     At one instant rows are scored first, then comes the check, then the retrain: neither has seen a
     model that learnt from the rows it looks at. Without a schedule of scoring, all rows are scored.
     """
-    checks = set(_times(spec.monitor.schedule if spec.monitor else None, start, end))
-    retrains = set(_times(spec.schedule, start, end))
+    checks = set(_due(spec.monitor.schedule if spec.monitor else None, start, end))
+    retrains = set(_due(spec.schedule, start, end))
     scorings = list(_scorings(spec, start, end))
     before = start
     for at in sorted(checks | retrains | {end}):
@@ -56,7 +55,7 @@ def _scorings(spec: ModelSpec, start: datetime, end: datetime) -> Iterator[Windo
     """Yield the window of each scheduled scoring, cut off where the replay begins."""
     if spec.score is None:
         return
-    for at in _times(spec.score.schedule, start, end):
+    for at in _due(spec.score.schedule, start, end):
         yield Window(max(start, spec.score.window.before(at)), at)
 
 
@@ -71,12 +70,5 @@ def _touching(windows: list[Window]) -> tuple[Window, ...]:
     return tuple(joined)
 
 
-def _times(schedule: str | None, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yield when a schedule comes due after `start`, up to and including `end`."""
-    if schedule is None:
-        return
-    from croniter import croniter
-
-    times = croniter(QUARTERLY if schedule == "@quarterly" else schedule, start)
-    while (at := times.get_next(datetime)) <= end:
-        yield at
+def _due(schedule: str | None, start: datetime, end: datetime) -> Iterator[datetime]:
+    return iter(()) if schedule is None else times(schedule, start, end)
