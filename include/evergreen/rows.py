@@ -10,10 +10,11 @@ from evergreen.names import did_you_mean
 from evergreen.spec import Data
 
 
-def require_columns(found: Sequence[str], data: Data, where: str) -> None:
+def require_columns(found: Sequence[str], data: Data, where: str, *, labelled: bool = True) -> None:
     """Check that every column that the model file names is there, and that no name stands twice.
 
-    An excluded column that is not there may be a misspelt one, which would then be a feature.
+    An excluded column that is not there may be a misspelt one, which would then be a feature. Rows that
+    are not `labelled` are not trained on: they need time and key only.
 
     Raises:
         DataUnusable: a column is missing (with the columns found) or ambiguous.
@@ -21,9 +22,10 @@ def require_columns(found: Sequence[str], data: Data, where: str) -> None:
     wanted = {
         "data.time_column": data.time_column,
         "data.key": data.key,
-        "data.label.column": data.label.column,
-        **{f"data.exclude[{position}]": column for position, column in enumerate(data.exclude)},
     }
+    if labelled:
+        wanted["data.label.column"] = data.label.column
+        wanted |= {f"data.exclude[{place}]": column for place, column in enumerate(data.exclude)}
     for field, column in wanted.items():
         if column not in found:
             raise DataUnusable(

@@ -12,21 +12,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
 from evergreen.code_version import code_version
 from evergreen.connections import Connections
 from evergreen.errors import BadConfiguration
-from evergreen.ports import DataSource, Deployer, Ledger
-from evergreen.results import PinnedModel
+from evergreen.ports import DataSource, Deployer, Ledger, LoggedRows, PredictionLog
+from evergreen.results import Candidate, PinnedModel
 from evergreen.settings import Settings
-from evergreen.source_spec import FilesSource, SqlSource
+from evergreen.source_spec import FilesSource, Source, SqlSource
 from evergreen.workspace import Workspace
 
 ADAPTERS = {
     "file store": "evergreen.adapters.file_store:SmallFiles",
     "files source": "evergreen.adapters.files_source:FileRows",
     "local target": "evergreen.adapters.local_target:LocalTarget",
+    "logged source": "evergreen.adapters.logged_source:LoggedSource",
     "prediction log": "evergreen.adapters.prediction_log:ParquetLog",
     "registry": "evergreen.adapters.mlflow_registry:MlflowRegistry",
     "scorer": "evergreen.adapters.child_scorer:ChildScorer",
@@ -83,9 +84,9 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
         registry=_adapter("registry")(settings.tracking_uri),
         deployer=_local_target(settings),
         code_version=code_version,
-        scoring_source_for=lambda model: source_for(model, connections),
+        scoring_source_for=lambda model: scoring_source_for(model, connections),
         predictions=predictions,
-        logged_for=lambda model, _: predictions.rows(model.spec.name, model.spec.data.time_column),
+        logged_for=lambda model, candidate: logged_for(model, candidate, connections, predictions),
         files=_adapter("file store")(settings.store_uri, options),
     )
 
@@ -96,22 +97,71 @@ def source_for(model: PinnedModel, connections: Connections) -> DataSource:
     Raises:
         BadConfiguration: its connection is missing or is to something else.
     """
-    source, where = model.spec.data.source, f"model {model.spec.name}, data.source"
+    return _rows(model, connections, model.spec.data.source, model.query, "data.source")
+
+
+def scoring_source_for(model: PinnedModel, connections: Connections) -> DataSource:
+    """Return where the rows to score come from; they need no label.
+
+    Raises:
+        BadConfiguration: its connection is missing or is to something else.
+    """
+    score, data = model.spec.score, model.spec.data
+    if score is None or score.source is None:
+        return _rows(model, connections, data.source, model.query, "data.source", labelled=False)
+    return _rows(model, connections, score.source, model.score_query, "score.source", labelled=False)
+
+
+def logged_for(
+    model: PinnedModel, candidate: Candidate, connections: Connections, predictions: PredictionLog
+) -> LoggedRows:
+    """Return the rows that the watch looks at: the prediction log's, or those the team logs itself.
+
+    Raises:
+        BadConfiguration: the connection of monitor.source is missing or is to something else.
+        DataUnusable: monitor.source names other classes than the champion's.
+    """
+    monitor, data = model.spec.monitor, model.spec.data
+    if monitor is None or monitor.source is None:
+        return predictions.rows(model.spec.name, data.time_column)
+    section, logged = "monitor.source.source", monitor.source
+    rows = _rows(model, connections, logged.source, model.monitor_query, section, labelled=False)
+    where = f"model {model.spec.name}, monitor.source"
+    pulled: LoggedRows = _adapter("logged source")(
+        rows, data.time_column, logged, candidate.classes, where
+    )
+    return pulled
+
+
+def _rows(
+    model: PinnedModel,
+    connections: Connections,
+    source: Source,
+    query: str | None,
+    section: str,
+    *,
+    labelled: bool = True,
+) -> DataSource:
+    data, where = model.spec.data, f"model {model.spec.name}, {section}"
     rows: DataSource
     match source:
         case SqlSource():
-            url = (
-                connections(source.connection).sqlalchemy_url()
-                if source.connection
-                else make_url(source.url or "")
-            )
-            if model.query is None:
+            if query is None:
                 raise BadConfiguration("the query was not loaded", where=where)
-            rows = _adapter("sql source")(url, model.query, model.spec.data, where)
+            url = _database(source, connections)
+            rows = _adapter("sql source")(url, query, data, where, labelled=labelled)
         case FilesSource():
             options = connections(source.connection).storage_options() if source.connection else {}
-            rows = _adapter("files source")(source, Path(model.folder), model.spec.data, options)
+            rows = _adapter("files source")(
+                source, Path(model.folder), data, options, section=section, labelled=labelled
+            )
     return rows
+
+
+def _database(source: SqlSource, connections: Connections) -> URL:
+    if source.connection:
+        return connections(source.connection).sqlalchemy_url()
+    return make_url(source.url or "")
 
 
 def _local_target(settings: Settings) -> Deployer:

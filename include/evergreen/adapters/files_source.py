@@ -44,7 +44,7 @@ _FARTHEST_ZONE = timedelta(days=1)
 # Readers report damaged bytes as OSError too, but then no system call failed: there is no errno.
 _ABOUT_CONTENT = (OSError, gzip.BadGzipFile)
 
-_FIX_FILE = "mend the file, or leave it out of data.source.paths"
+_FIX_FILE = "mend the file, or leave it out of the source's paths"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,28 @@ class _File:
 
 
 class FileRows:
-    """The rows of a window in files that globs name; a `ports.DataSource`."""
+    """The rows of a window in files that globs name; a `ports.DataSource`.
+
+    `section` is the part of the model file that names the files. Rows that are not `labelled` need
+    neither the label nor excluded columns.
+    """
 
     def __init__(
-        self, source: FilesSource, folder: Path, data: Data, storage_options: Mapping[str, Any]
+        self,
+        source: FilesSource,
+        folder: Path,
+        data: Data,
+        storage_options: Mapping[str, Any],
+        *,
+        section: str = "data.source",
+        labelled: bool = True,
     ) -> None:
         self._source = source
         self._folder = folder
         self._data = data
         self._options = storage_options
+        self._section = section
+        self._labelled = labelled
 
     def read(self, window: Window) -> Iterator[pa.RecordBatch]:
         """Yield the window's rows, file by file. Memory does not grow with the rows.
@@ -96,7 +109,7 @@ class FileRows:
             for path in matches:
                 contained(root, path.relative_to(root).as_posix())
         except ValueError as exc:
-            raise BadConfiguration(str(exc), where="data.source.paths", got=pattern) from exc
+            raise BadConfiguration(str(exc), where=f"{self._section}.paths", got=pattern) from exc
         system = fsspec.filesystem("file")
         files = [_File(system, str(path), path.relative_to(root).as_posix()) for path in matches]
         return files or self._nothing(pattern, f"{root}/{pattern}")
@@ -106,7 +119,7 @@ class FileRows:
             found = system.glob(path, detail=True)
             yield from sorted(name for name, info in found.items() if info["type"] == "file")
 
-        system, path = open_remote(pattern, self._options, "data.source.paths")
+        system, path = open_remote(pattern, self._options, f"{self._section}.paths")
         names = list(self._translated(matches(), pattern))
         files = [_File(system, name, system.unstrip_protocol(name)) for name in names]
         return files or self._nothing(pattern, pattern)
@@ -114,7 +127,7 @@ class FileRows:
     def _nothing(self, pattern: str, looked: str) -> list[_File]:
         raise DataUnusable(
             "no file matches",
-            where="data.source.paths",
+            where=f"{self._section}.paths",
             got=pattern,
             allowed=f"looked for {looked}",
             fix="paths are relative to the model file's folder; * stays within a folder, ** does not",
@@ -151,7 +164,7 @@ class FileRows:
     def _csv(self, file: _File) -> Iterator[pa.RecordBatch]:
         with file.system.open(file.path, "rb", compression="infer") as opened:
             names = _header(opened, file.shown)
-            require_columns(names, self._data, file.shown)
+            require_columns(names, self._data, file.shown, labelled=self._labelled)
             opened.seek(0)
             with pa_csv.open_csv(
                 opened,
@@ -168,7 +181,7 @@ class FileRows:
             reader = pq.ParquetFile(
                 opened, buffer_size=READ_AHEAD_BYTES, page_checksum_verification=True
             )
-            require_columns(reader.schema_arrow.names, self._data, file.shown)
+            require_columns(reader.schema_arrow.names, self._data, file.shown, labelled=self._labelled)
             # One row group a call: a call over many keeps what it read of each until its end.
             for group in _groups_within(reader.metadata, self._data.time_column, window):
                 yield from reader.iter_batches(ROWS_PER_BATCH, row_groups=[group])
@@ -184,11 +197,11 @@ class FileRows:
                 "reading is not allowed",
                 where=where,
                 got=redact(str(exc)),
-                fix="check the login of data.source.connection, or the file's permissions",
+                fix=f"check the login of {self._section}.connection, or the file's permissions",
             ) from exc
         except FileNotFoundError as exc:
             raise DataUnusable(
-                "there is no such file or bucket", where=where, fix="mend data.source.paths"
+                "there is no such file or bucket", where=where, fix=f"mend {self._section}.paths"
             ) from exc
         except storage_errors() as exc:
             if type(exc) in _ABOUT_CONTENT and getattr(exc, "errno", None) is None:
@@ -197,7 +210,7 @@ class FileRows:
                 "the storage did not answer",
                 where=where,
                 got=redact(str(exc)),
-                fix="is it up, reachable from here, and the login of data.source.connection right?",
+                fix=f"is it up, reachable from here, and the login of {self._section}.connection right?",
             ) from exc
 
     def _unreadable(self, exc: Exception, where: str) -> DataUnusable:

@@ -29,12 +29,18 @@ ROWS_PER_BATCH = 16_384
 
 
 class SqlRows:
-    """The rows that a query gives for a window; a `ports.DataSource`."""
+    """The rows that a query gives for a window; a `ports.DataSource`.
 
-    def __init__(self, url: sa.URL, query: str, data: Data, where: str) -> None:
+    Rows that are not `labelled` need neither the label nor excluded columns.
+    """
+
+    def __init__(
+        self, url: sa.URL, query: str, data: Data, where: str, *, labelled: bool = True
+    ) -> None:
         self._session = SqlSession(url, query, data.time_zone, where)
         self._data = data
         self._where = where
+        self._labelled = labelled
 
     def read(self, window: Window) -> Iterator[pa.RecordBatch]:
         """Yield the window's rows, ordered by time and key. Memory does not grow with the rows.
@@ -49,7 +55,7 @@ class SqlRows:
 
     def _stream(self, connection: sa.Connection, window: Window) -> Iterator[pa.RecordBatch]:
         names, known = self._session.columns(connection, window)
-        require_columns(names, self._data, self._where)
+        require_columns(names, self._data, self._where, labelled=self._labelled)
         has_zone = known[names.index(self._data.time_column)] == POSTGRES_WITH_ZONE
         binds = self._session.binds(connection.dialect.name, window, has_zone)
         rows = self._session.clause().columns(*map(sa.column, names)).subquery(SUBQUERY)

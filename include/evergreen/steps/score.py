@@ -97,10 +97,9 @@ def _scored(
         note = f"nothing to score with: there was no champion yet as of {window.end:%Y-%m-%d %H:%M} UTC"
         return Scored(run_key, window, None, 0, "", note)
     where = f"model {spec.name}, rows to score of {window}"
+    section = "data.source" if spec.score is None or spec.score.source is None else "score.source"
     answers = _Answers(workspace, champion, model, where)
-    rows = distinct_keys(
-        workspace.scoring_source_for(model).read(window), spec.data.key, where, "score.source"
-    )
+    rows = distinct_keys(workspace.scoring_source_for(model).read(window), spec.data.key, where, section)
 
     def until_the_lease_is_checked() -> Iterator[pa.RecordBatch]:
         yield from answers.of(rows)
@@ -151,7 +150,7 @@ class _Answers:
                 where=self._where,
                 got=", ".join(taken),
                 allowed=f"names that do not begin with {PREFIX}",
-                fix="rename the columns in score.source, or leave them out",
+                fix="rename the columns in the query, or leave them out",
             )
 
 
