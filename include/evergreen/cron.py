@@ -28,8 +28,8 @@ def times(schedule: str, after: datetime, until: datetime) -> Iterator[datetime]
 def times_a_year(schedule: str) -> float:
     """Return how many times a year it comes due, on average over up to eight years from 2023 on.
 
-    >>> round(times_a_year("@daily")), round(times_a_year("0 6 * * 1")), round(times_a_year("@quarterly"))
-    (365, 52, 4)
+    >>> [round(times_a_year(one)) for one in ("@daily", "0 6 * * 1", "@quarterly")]
+    [365, 52, 4]
     """
     count, last = 0, _FROM
     for at in times(schedule, _FROM, _FROM + timedelta(days=8 * DAYS_A_YEAR)):

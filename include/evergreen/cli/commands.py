@@ -47,6 +47,16 @@ _MODELS = Arg(
     {"metavar": "DIR"},
 )
 
+_WALK = (
+    Arg(("--as-of",), "the instant the run pretends it is (default: now)", {"metavar": "DATE"}),
+    Arg(
+        ("--from",),
+        "with --to: every time the schedule comes due after this date",
+        {"metavar": "DATE", "dest": "since"},
+    ),
+    Arg(("--to",), "up to and including this date (default: now)", {"metavar": "DATE"}),
+)
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "lint",
@@ -78,6 +88,24 @@ COMMANDS: tuple[Command, ...] = (
             _MODELS,
             _JSON,
         ),
+    ),
+    Command(
+        "monitor",
+        "Check a model's champion here, without Airflow: drift, loss, and whether to retrain",
+        "evergreen.cli.monitor:monitor",
+        (
+            _NAME,
+            *_WALK,
+            Arg(("--reason",), "why, for the record", {"default": "checked by hand", "metavar": "TEXT"}),
+            _MODELS,
+            _JSON,
+        ),
+    ),
+    Command(
+        "watch",
+        "How the watch over a model stands: the newest check, its numbers, and what was decided",
+        "evergreen.cli.watch:watch",
+        (_NAME, _JSON),
     ),
     Command(
         "history",

@@ -7,7 +7,6 @@ import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from time import monotonic
 
 from rich.console import Console
@@ -16,7 +15,7 @@ from evergreen import steps
 from evergreen.cli.alone import alone
 from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
 from evergreen.cli.output import complain, say, say_json
-from evergreen.cli.usage import UsageError, instant, model_path, models_folder
+from evergreen.cli.usage import model_path, models_folder, past
 from evergreen.connections import from_environment
 from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
 from evergreen.loading import load_model
@@ -39,7 +38,7 @@ AFTER_THE_WINDOW: tuple[Callable[[Workspace, str], object], ...] = (
 def run(arguments: Namespace) -> int:
     """Run a retrain; 1 where the data was rejected or unusable, 130 where it was interrupted."""
     path = model_path(models_folder(arguments.models), arguments.name)
-    as_of = _as_of(arguments.as_of)
+    as_of = past(arguments.as_of, "--as-of")
     model = load_model(path)
     settings = Settings.from_environment()
     with (
@@ -131,14 +130,3 @@ def _show(result: RunReport, as_json: bool, *, why: bool = True) -> None:
             say(f"  {line}")
     reason = "".join(result.lines[-1:])
     say(result.summary if why else result.summary.removesuffix(f" ({reason})"))
-
-
-def _as_of(text: str | None) -> datetime:
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
-    as_of = instant(text, "--as-of") if text else now
-    if as_of > now:
-        raise UsageError(
-            f"--as-of: {as_of:%Y-%m-%d %H:%M} UTC lies ahead: its data is not there yet; "
-            f"the latest is now, {now:%Y-%m-%d %H:%M} UTC"
-        )
-    return as_of
