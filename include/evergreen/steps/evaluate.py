@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -66,15 +67,33 @@ def _attach(workspace: Workspace, retrain: Retrain, comparison: Comparison, leas
 
     Equal runs share a candidate and with it an MLflow run, so each has a folder of its own there.
     """
-    from evergreen.evidence.picture import picture
-
     candidate = need(workspace, "candidate", retrain.run_key, Candidate)
-    title = f"{retrain.model.spec.name} as of {retrain.windows.as_of:%Y-%m-%d %H:%M}"
-    written = json.dumps(to_json(comparison), sort_keys=True, indent=1).encode()
     folder = file_name(retrain.run_key.partition("/")[2])
-    files = {COMPARISON_FILE: written, PICTURE_FILE: picture(comparison, title)}
     workspace.ledger.check(lease)
-    workspace.trainer.attach(candidate, {f"{folder}/{name}": content for name, content in files.items()})
+    workspace.trainer.attach(candidate, _Evidence(folder, retrain, comparison))
+
+
+class _Evidence(Mapping[str, bytes]):
+    """The files of a comparison, each made when it is asked for: who keeps none draws no picture."""
+
+    def __init__(self, folder: str, retrain: Retrain, comparison: Comparison) -> None:
+        self._names = {f"{folder}/{name}": name for name in (COMPARISON_FILE, PICTURE_FILE)}
+        self._retrain = retrain
+        self._comparison = comparison
+
+    def __getitem__(self, name: str) -> bytes:
+        if self._names[name] == COMPARISON_FILE:
+            return json.dumps(to_json(self._comparison), sort_keys=True, indent=1).encode()
+        from evergreen.evidence.picture import picture
+
+        title = f"{self._retrain.model.spec.name} as of {self._retrain.windows.as_of:%Y-%m-%d %H:%M}"
+        return picture(self._comparison, title)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _compare(workspace: Workspace, retrain: Retrain, champion: Entry | None) -> Comparison:
