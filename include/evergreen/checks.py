@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from evergreen.document import Document, KeyPath
+from evergreen.document import Document
 from evergreen.durations import Duration
 from evergreen.errors import Problem
 from evergreen.gate_checks import (
@@ -25,10 +24,14 @@ from evergreen.gate_checks import (
     what_only_classifiers_have,
 )
 from evergreen.names import did_you_mean, name_problem
-from evergreen.paths import contained
-from evergreen.query import flaws
-from evergreen.redaction import holds_password, redact
+from evergreen.source_checks import SOURCES, file_patterns, passwords, queries
 from evergreen.source_spec import one_of
+from evergreen.watch_checks import (
+    columns_of_the_watch,
+    distances_of_unordered_cells,
+    something_to_watch,
+    watch_windows,
+)
 from evergreen.window import windows_at
 
 CRON_WORDS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
@@ -36,10 +39,12 @@ MODEL_SUFFIXES = (".yaml", ".yml")
 LONGEST_RETRY_DELAY = Duration(1, "days")
 
 _ONE_OF_EACH: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("data", "source"), "connection", "url"),
-    (("data", "source"), "query", "query_file"),
+    *((keys, "connection", "url") for keys in SOURCES),
+    *((keys, "query", "query_file") for keys in SOURCES),
     (("train",), "estimator", "pipeline"),
+    (("monitor", "source"), "prediction", "probabilities"),
 )
+_SCHEDULES = (("schedule",), ("score", "schedule"), ("monitor", "schedule"))
 _RANDOM_CRON = re.compile(r"(?:^|[\s,/-])[HR](?:$|[\s,/(])", re.IGNORECASE)
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
 
@@ -54,15 +59,19 @@ def check(document: Document, path: Path) -> list[Problem]:
         _windows,
         _retry_delay,
         _columns,
-        _url,
-        _query,
-        _file_patterns,
+        passwords,
+        queries,
+        file_patterns,
         columns_of_the_gate,
         what_only_classifiers_have,
         costs_named_once,
         enough_days,
         fresh_days_after_a_refit,
         keys_that_do_nothing,
+        watch_windows,
+        something_to_watch,
+        columns_of_the_watch,
+        distances_of_unordered_cells,
     )
     return [problem for one in checks for problem in one(document, path)]
 
@@ -92,15 +101,16 @@ def _one_of_each(document: Document, path: Path) -> Iterator[Problem]:  # noqa: 
 
 
 def _schedule(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
-    schedule = document.find("schedule", kind=str)
-    if schedule is None or schedule in CRON_WORDS:
-        return
-    why = _cron_problem(schedule)
-    if why:
-        fields = "five fields (minute, hour, day, month, weekday) such as '0 6 1 * *'"
-        allowed = f"{fields}, {', '.join(CRON_WORDS)}"
-        hint = did_you_mean(schedule, CRON_WORDS) if schedule.startswith("@") else None
-        yield document.problem(("schedule",), why, got=repr(schedule), allowed=allowed, fix=hint)
+    for keys in _SCHEDULES:
+        schedule = document.find(*keys, kind=str)
+        if schedule is None or schedule in CRON_WORDS:
+            continue
+        why = _cron_problem(schedule)
+        if why:
+            fields = "five fields (minute, hour, day, month, weekday) such as '0 6 1 * *'"
+            allowed = f"{fields}, {', '.join(CRON_WORDS)}"
+            hint = did_you_mean(schedule, CRON_WORDS) if schedule.startswith("@") else None
+            yield document.problem(keys, why, got=repr(schedule), allowed=allowed, fix=hint)
 
 
 def _cron_problem(expression: str) -> str | None:
@@ -202,43 +212,3 @@ def _columns(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG0
         if first != ".".join(keys):
             what = f"the same column as {first}"
             yield document.problem(keys, what, got=repr(column), fix="name three different columns")
-
-
-def _url(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
-    url = document.find("data", "source", "url", kind=str)
-    if url is not None and holds_password(url):
-        yield _password(document, ("data", "source", "url"), url)
-
-
-def _password(document: Document, keys: KeyPath, url: str) -> Problem:
-    return document.problem(
-        keys,
-        "a model file must not hold a password",
-        got=redact(url),
-        fix="keep it in an Airflow connection and name that under 'connection'",
-    )
-
-
-def _query(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
-    query = document.find("data", "source", "query", kind=str)
-    for flaw in flaws(query) if query is not None else ():
-        yield document.problem(("data", "source", "query"), flaw.what, got=flaw.got, fix=flaw.fix)
-
-
-def _file_patterns(document: Document, path: Path) -> Iterator[Problem]:
-    patterns: list[Any] = document.find("data", "source", "paths", kind=list) or []
-    for position, pattern in enumerate(patterns):
-        keys = ("data", "source", "paths", position)
-        if not isinstance(pattern, str) or keys in document.refused:
-            continue
-        scheme, separator, _ = pattern.partition("://")
-        if holds_password(pattern):
-            yield _password(document, keys, pattern)
-        elif "::" in pattern or (separator and scheme.lower() in {"file", "local"}):
-            what = "files of this machine are named relative to the model file's folder"
-            yield document.problem(keys, what, got=redact(pattern), fix="write data/*.parquet, say")
-        elif not separator:
-            try:
-                contained(path.parent, pattern)
-            except ValueError as exc:
-                yield document.problem(keys, str(exc), fix="move the files below that folder")

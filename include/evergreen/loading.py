@@ -1,7 +1,7 @@
 """From a model file to a `ModelSpec`, or to every problem of the file at once.
 
-`load_spec` reads the one file and is cheap enough for DAG parsing; `load_model` also reads the query
-and the suite it names and pins all three by a digest.
+`load_spec` reads the one file and is cheap enough for DAG parsing; `load_model` also reads the queries
+and the suite it names; what decides a retrain's result is pinned by a digest.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from evergreen.paths import contained
 from evergreen.query import flaws
 from evergreen.redaction import redact
 from evergreen.results import PinnedModel
+from evergreen.source_checks import SOURCES
 from evergreen.spec import ModelSpec, Suite
 from evergreen.spec_errors import problems_of, shown_value
 
@@ -41,6 +42,8 @@ class Examined:
     suite: Suite | None
     suite_document: Document | None
     problems: tuple[Problem, ...]
+    score_query: str | None = None
+    monitor_query: str | None = None
 
 
 def find_model_files(folder: Path) -> list[Path]:
@@ -89,22 +92,43 @@ def load_model(path: Path, in_place_of: Path | None = None) -> PinnedModel:
         "suite": suite.model_dump(mode="json") if suite else None,
     }
     folder = (in_place_of or path).parent
-    return PinnedModel(spec, query, suite, str(folder.absolute()), digest_of(content))
+    return PinnedModel(
+        spec,
+        query,
+        suite,
+        str(folder.absolute()),
+        digest_of(content),
+        examined.score_query,
+        examined.monitor_query,
+    )
 
 
 def examine(path: Path, in_place_of: Path | None = None) -> Examined:
     """Read one model file with the files it names, and say everything that is wrong with them."""
     place = in_place_of or path
     spec, document, problems = _examine_spec(path, place)
-    query: str | None = None
     suite: Suite | None = None
     suite_document: Document | None = None
+    queries: list[str | None] = [None] * len(SOURCES)
     if document is not None:
         problems += _url_problems(document)
-        query, query_problems = _read_query(document, place)
+        for number, keys in enumerate(SOURCES):
+            queries[number], query_problems = _read_query(document, place, keys)
+            problems += query_problems
         suite, suite_document, suite_problems = _read_suite(document, place)
-        problems += query_problems + suite_problems
-    return Examined(path, spec, document, query, suite, suite_document, in_file_order(problems))
+        problems += suite_problems
+    query, score_query, monitor_query = queries
+    return Examined(
+        path,
+        spec,
+        document,
+        query,
+        suite,
+        suite_document,
+        in_file_order(problems),
+        score_query,
+        monitor_query,
+    )
 
 
 def limited(problems: Iterable[Problem]) -> list[Problem]:
@@ -146,25 +170,28 @@ def _validated(document: Document, model: type[_Model]) -> tuple[_Model | None, 
 
 
 def _url_problems(document: Document) -> list[Problem]:
-    url = document.find("data", "source", "url", kind=str)
-    if url is None:
-        return []
+    return [
+        document.problem(
+            (*keys, "url"),
+            "not a database URL",
+            got=redact(repr(url)),
+            allowed="dialect://user@host:port/database",
+            fix="sqlite:///data/warehouse.db, say",
+        )
+        for keys in SOURCES
+        if (url := document.find(*keys, "url", kind=str)) is not None and not _is_url(url)
+    ]
+
+
+def _is_url(url: str) -> bool:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         make_url(url)
     except (ArgumentError, ValueError):
-        return [
-            document.problem(
-                ("data", "source", "url"),
-                "not a database URL",
-                got=redact(repr(url)),
-                allowed="dialect://user@host:port/database",
-                fix="sqlite:///data/warehouse.db, say",
-            )
-        ]
-    return []
+        return False
+    return True
 
 
 def _named_file(
@@ -186,9 +213,11 @@ def _named_file(
     return (file, shown(path.parent / relative)), []
 
 
-def _read_query(document: Document, path: Path) -> tuple[str | None, list[Problem]]:
-    inline = document.find("data", "source", "query", kind=str)
-    named, problems = _named_file(document, path, "data", "source", "query_file")
+def _read_query(
+    document: Document, path: Path, source: tuple[str, ...]
+) -> tuple[str | None, list[Problem]]:
+    inline = document.find(*source, "query", kind=str)
+    named, problems = _named_file(document, path, *source, "query_file")
     if named is None:
         return inline, problems
     file, name = named

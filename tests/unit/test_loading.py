@@ -106,6 +106,34 @@ def test_the_digest_follows_spec_query_and_suite_and_nothing_else(tmp_path):
     assert load_model(tmp_path / "flights.yaml").digest not in {first, changed_query}
 
 
+WATCHED = (
+    "gate:\n",
+    """\
+score:
+  schedule: null
+  window: 1 day
+  source: {type: sql, connection: w, query_file: fresh.sql}
+monitor:
+  schedule: "@daily"
+  window: 7 days
+  source:
+    source: {type: sql, connection: w, query: SELECT a WHERE t >= :start AND t < :end}
+    prediction: p
+gate:
+""",
+)
+
+
+def test_the_queries_of_scoring_and_of_the_watch_are_pinned_and_are_no_part_of_the_digest(tmp_path):
+    (tmp_path / "fresh.sql").write_text(QUERY)
+    plain = load_model(write_model(tmp_path))
+    watched = load_model(write_model(tmp_path, WATCHED))
+    assert watched.score_query == QUERY
+    assert watched.monitor_query == "SELECT a WHERE t >= :start AND t < :end"
+    assert (plain.score_query, plain.monitor_query) == (None, None)
+    assert watched.digest == plain.digest, "a champion's file may be watched without a new champion"
+
+
 def test_a_broken_suite_is_told_at_its_own_place(tmp_path):
     (tmp_path / "suite.yaml").write_text("expectations:\n  - typ: expect_x\n")
     path = write_model(tmp_path, ("train:", "expectations: suite.yaml\ntrain:"))

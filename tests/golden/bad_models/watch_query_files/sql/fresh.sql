@@ -1,0 +1,3 @@
+SELECT *
+FROM flights
+WHERE time_hour >= :begin AND time_hour < :end
