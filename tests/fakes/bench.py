@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from evergreen.errors import (
     EvergreenError,
 )
 from evergreen.ports import Pointer
+from evergreen.profiles.codec import baseline_to_bytes
 from evergreen.results import (
     Candidate,
     PinnedModel,
@@ -30,12 +31,14 @@ from evergreen.results import (
 )
 from evergreen.spec import ModelSpec, Suite
 from evergreen.steps import memory
+from evergreen.training.baseline import baseline_of, refitted
+from evergreen.training.labels import labelled
 from evergreen.window import Window
 from evergreen.workspace import Workspace
 from tests.fakes.deployer import FakeDeployer
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.registry import FakeRegistry
-from tests.fakes.trainer import FakeTrainer
+from tests.fakes.trainer import FakeTrainer, Learnt
 from tests.fakes.validator import FakeValidator
 
 MARCH, APRIL, MAY = (datetime(2013, month, 1, tzinfo=UTC) for month in (3, 4, 5))
@@ -122,10 +125,13 @@ class CertainScorer:
     """Gives each row's own label the candidate's certainty, give or take a little by row.
 
     `worse_where` takes some of it away from rows of one value of a column; `answer`, where set, is what
-    every model says; `damaged` names candidates whose files are gone, `faults` those unfit to serve.
+    every model says; `damaged` names candidates whose files are gone, `faults` those unfit to serve, and
+    `without_baseline` those that were trained before there were baselines. `learnt` is the trainer's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, learnt: Mapping[str, Learnt] | None = None) -> None:
+        self.learnt = {} if learnt is None else learnt
+        self.without_baseline: set[str] = set()
         self.certainty: dict[str, float] = {}
         self.faults: dict[str, tuple[str, ...]] = {}
         self.damaged: set[str] = set()
@@ -154,6 +160,27 @@ class CertainScorer:
     def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:
         return replace(FIT, faults=self.faults.get(candidate.key, ()))
 
+    def baseline(self, candidate: Candidate) -> bytes | None:
+        """Return the baseline of the rows that the candidate was trained and tested with."""
+        if candidate.key in self.damaged:
+            raise ArtefactDamaged("a file is missing", where=candidate.model.uri)
+        tested = candidate.refit_of or candidate.key
+        if candidate.key in self.without_baseline or tested not in self.learnt:
+            return None
+        spec, test = self.learnt[tested].spec, labelled(self.learnt[tested].test, "late")
+        baseline = baseline_of(
+            spec,
+            self.learnt[tested].train,
+            test,
+            candidate.features,
+            candidate.classes,
+            self.predict(replace(candidate, key=tested), test),
+            {feature.name: 1 / len(candidate.features) for feature in candidate.features},
+        )
+        if candidate.refit_of:
+            baseline = refitted(baseline, spec, self.learnt[candidate.key].train)
+        return baseline_to_bytes(baseline)
+
 
 class Bench:
     """One installation made of fakes, around a real snapshot store."""
@@ -162,7 +189,7 @@ class Bench:
         self.ledger = FakeLedger()
         self.source = TableSource()
         self.trainer = FakeTrainer()
-        self.scorer = CertainScorer()
+        self.scorer = CertainScorer(self.trainer.learnt)
         self.registry = FakeRegistry()
         self.deployer = FakeDeployer()
         self.validator = FakeValidator()

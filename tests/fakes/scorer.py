@@ -15,6 +15,7 @@ class FakeScorer:
 
     `servings` says by key what a probe finds; where it does not, the candidate is fit to serve. `calls`
     lists the keys of the candidates asked for predictions, `probes` of those probed, in order.
+    `baselines` holds those there are, by key.
     """
 
     def __init__(self) -> None:
@@ -22,6 +23,7 @@ class FakeScorer:
         self.calls: list[str] = []
         self.servings: dict[str, Serving] = {}
         self.probes: list[str] = []
+        self.baselines: dict[str, bytes] = {}
 
     def predict(self, candidate: Candidate, rows: pa.Table) -> np.ndarray:
         self.calls.append(candidate.key)
@@ -54,6 +56,9 @@ class FakeScorer:
             largest_deviation=0.0,
             faults=("fewer rows than reference predictions",) if few else (),
         )
+
+    def baseline(self, candidate: Candidate) -> bytes | None:
+        return self.baselines.get(candidate.key)
 
 
 def _check(candidate: Candidate, rows: pa.Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +14,21 @@ from evergreen.errors import DataUnusable, EvergreenError
 from evergreen.gate_spec import Gate
 from evergreen.ports import REFERENCE_ROWS
 from evergreen.results import Artefact, Candidate, ColumnType, ModelArtefact, Retrain, Snapshot
+from evergreen.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a training was given."""
+
+    spec: ModelSpec
+    train: pa.Table
+    test: pa.Table
 
 
 class FakeTrainer:
-    """`finished` lists the candidates whose run was closed, `attached` holds files by run.
+    """`finished` lists the candidates whose run was closed, `attached` holds files by run, `learnt` what
+    each key was trained with.
 
     `trainings` counts per key how often a training was really done. `failure`, where set, is raised
     by the next training and then forgotten.
@@ -27,6 +39,7 @@ class FakeTrainer:
         self.failure: EvergreenError | None = None
         self.finished: list[Candidate] = []
         self.attached: dict[str, dict[str, bytes]] = {}
+        self.learnt: dict[str, Learnt] = {}
 
     def train(
         self,
@@ -71,6 +84,7 @@ class FakeTrainer:
             reference_rows=min(REFERENCE_ROWS, len(test.column(label).drop_null())),
             refit_of=refit_of.key if refit_of else None,
         )
+        self.learnt[key] = Learnt(spec, train, test)
         remember(candidate)
         self.finish(candidate)
         return candidate

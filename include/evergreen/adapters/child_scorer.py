@@ -24,7 +24,7 @@ from evergreen.ports import PROBED_ROWS
 from evergreen.redaction import redact
 from evergreen.results import Candidate, from_json
 from evergreen.serving import child
-from evergreen.serving.model_files import fetch, private_folder
+from evergreen.serving.model_files import fetch, fetch_file, private_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +108,17 @@ class ChildScorer:
             _write_request(folder, candidate, rows, self._trusted_types, probe=True)
             _run_child(folder, candidate, self._timeout_seconds, _ONE_THREAD)
             return _read_serving(folder, candidate)
+
+    def baseline(self, candidate: Candidate) -> bytes | None:
+        """Return the baseline that travels with the candidate's model, verified; None: it has none.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            StoreUnavailable: the artifact store did not answer.
+        """
+        from evergreen.profiles.baseline import BASELINE_FILE
+
+        return fetch_file(candidate.model, BASELINE_FILE, self._tracking_uri)
 
 
 def _check_columns(candidate: Candidate, rows: pa.Table) -> None:

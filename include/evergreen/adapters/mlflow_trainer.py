@@ -19,7 +19,7 @@ from evergreen.errors import ArtefactDamaged, BadConfiguration
 from evergreen.failpoints import failpoint
 from evergreen.paths import contained
 from evergreen.results import Candidate, Retrain, Snapshot, to_json
-from evergreen.serving.model_files import MODEL_FILE, private_folder
+from evergreen.serving.model_files import MODEL_FILE, fetch_file, private_folder
 from evergreen.serving.tracking import answering, open_client
 from evergreen.training import run_log
 from evergreen.training.candidate import candidate_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from mlflow import MlflowClient
 
+    from evergreen.profiles.baseline import Baseline
     from evergreen.training.fit import Fitted
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class MlflowTrainer:
             DataUnusable: one class, no usable feature, or too few rows.
             TrainingFailed: an unknown estimator or parameter, or the fit failed.
             ModelRefused: the fitted model holds a type that could not be loaded again.
+            ArtefactDamaged: for a refit, the tested candidate's files are not what was recorded.
             StoreUnavailable: the tracking server did not answer.
         """
         from evergreen.training.fit import fit
@@ -79,7 +81,14 @@ class MlflowTrainer:
             experiment_id = _experiment(client, retrain.model.spec.name, self._artifact_uri)
             _abandon(client, experiment_id, key)
         started = run_log.now_ms()
-        fitted = fit(retrain.model.spec, train, test, retrain.windows, refit_of=refit_of)
+        fitted = fit(
+            retrain.model.spec,
+            train,
+            test,
+            retrain.windows,
+            refit_of=refit_of,
+            tested_baseline=None if refit_of is None else self._baseline(refit_of),
+        )
         with private_folder() as folder:
             needed = run_log.needed_types(fitted.model, folder / MODEL_FILE, self._trusted_types)
             with answering(self._tracking_uri), redirect_stdout(sys.stderr):
@@ -121,6 +130,13 @@ class MlflowTrainer:
             run = _remembered_run(client, candidate)
             if run.info.status != "FINISHED":
                 _finish(client, candidate.run_id, run.data.tags.get(MODEL_ID_TAG))
+
+    def _baseline(self, tested: Candidate) -> Baseline | None:
+        from evergreen.profiles.baseline import BASELINE_FILE
+        from evergreen.profiles.codec import baseline_from_bytes
+
+        content = fetch_file(tested.model, BASELINE_FILE, self._tracking_uri)
+        return None if content is None else baseline_from_bytes(content)
 
 
 def _remembered_run(client: MlflowClient, candidate: Candidate) -> Any:

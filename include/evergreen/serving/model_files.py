@@ -78,13 +78,7 @@ def fetch(model: ModelArtefact, tracking_uri: str, into: Path) -> Path:
         ArtefactDamaged: a file is missing, added, of another size, or not the bytes recorded.
         StoreUnavailable: the artifact store did not answer.
     """
-    if folder_digest(model.artefacts) != model.digest:
-        raise ArtefactDamaged(
-            "the list of files does not have the model's digest",
-            where=model.uri,
-            got=folder_digest(model.artefacts),
-            allowed=model.digest,
-        )
+    _check_list(model)
     import_mlflow()
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -98,6 +92,30 @@ def fetch(model: ModelArtefact, tracking_uri: str, into: Path) -> Path:
             store.download_artifacts(artefact.name, str(into))
     verify(into, model.artefacts)
     return into
+
+
+def fetch_file(model: ModelArtefact, name: str, tracking_uri: str) -> bytes | None:
+    """Return one of the model's files, verified against the ledger's record; None: it never had one.
+
+    Raises:
+        ArtefactDamaged: the file is missing or not the bytes recorded.
+        StoreUnavailable: the artifact store did not answer.
+    """
+    _check_list(model)
+    recorded = [artefact for artefact in model.artefacts if artefact.name == name]
+    if not recorded:
+        return None
+    import_mlflow()
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with private_folder() as folder:
+        _inside(folder, name)
+        with answering(tracking_uri):
+            store: Any = get_artifact_repository(model.uri, tracking_uri=tracking_uri)
+            _compare_listing(dict(_listing(store, model.artefacts)), model)
+            store.download_artifacts(name, str(folder))
+        verify(folder, recorded)
+        return _inside(folder, name).read_bytes()
 
 
 def load(folder: Path, trusted_types: Collection[str] = ()) -> Any:
@@ -155,6 +173,16 @@ def untrusted(file: Path) -> frozenset[str]:
 
 
 _RETRAIN = "retrain the model with Evergreen"
+
+
+def _check_list(model: ModelArtefact) -> None:
+    if folder_digest(model.artefacts) != model.digest:
+        raise ArtefactDamaged(
+            "the list of files does not have the model's digest",
+            where=model.uri,
+            got=folder_digest(model.artefacts),
+            allowed=model.digest,
+        )
 
 
 def _listing(store: Any, artefacts: tuple[Artefact, ...]) -> Iterator[tuple[str, int | None]]:

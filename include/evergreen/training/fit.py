@@ -15,6 +15,7 @@ from evergreen.results import Candidate, ColumnType
 from evergreen.serving.one_thread import one_thread
 from evergreen.serving.predictions import predict
 from evergreen.spec import Data, ModelSpec
+from evergreen.training.baseline import baseline_of, importance_of, refitted
 from evergreen.training.estimators import make_estimator
 from evergreen.training.frame import feature_frame, usable_features
 from evergreen.training.labels import (
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
+
+    from evergreen.profiles.baseline import Baseline
 
 EXAMPLE_ROWS = 5
 MOST_WARNINGS = 50
@@ -54,7 +57,8 @@ class Fitted:
     where no label is known of these). `example` holds the first test rows as the model sees them,
     `reference` the predictions of the first `REFERENCE_ROWS` with a known label, made on one thread.
     `tested` is None for a refit, which knows the test rows already. `requirement` pins a distribution
-    besides scikit-learn's.
+    besides scikit-learn's. `watched` is what the model will be watched against; None for the refit of a
+    candidate that has no such thing.
     """
 
     model: Any
@@ -70,6 +74,7 @@ class Fitted:
     example: pd.DataFrame
     reference: np.ndarray
     tested: Measured | None
+    watched: Baseline | None
 
 
 def fit(
@@ -79,6 +84,7 @@ def fit(
     windows: Windows,
     *,
     refit_of: Candidate | None = None,
+    tested_baseline: Baseline | None = None,
 ) -> Fitted:
     """Train the model file's estimator on `train` and measure it on `test`.
 
@@ -91,6 +97,7 @@ def fit(
         windows: The run's.
         refit_of: The candidate that was tested, for a refit: its features and classes are learnt anew,
             no others, because nobody tested those. Nothing is measured on `test`, which is learnt from.
+        tested_baseline: That candidate's baseline, where it has one.
 
     Raises:
         DataUnusable: too few rows, one class, no usable feature, labels of an unfit type, weights that
@@ -128,10 +135,15 @@ def fit(
     model = made.estimator if made.whole else around(made.estimator, frame)
     notes += _fit(model, frame, _targets(labels, classes))
     baseline = _trivial(spec, train, labels, classes)
-    tested = None
+    tested, watched = None, None
     if not refit:
-        tested, metric_notes = _tested(spec, model, test, features, classes, baseline)
+        frame = feature_frame(test, features)
+        tested, metric_notes = _tested(spec, model, test, frame, classes, baseline)
         notes += metric_notes
+        importance = importance_of(spec, model, test, frame, features, classes)
+        watched = baseline_of(spec, train, test, features, classes, tested.predictions, importance)
+    elif tested_baseline is not None:
+        watched = refitted(tested_baseline, spec, train)
     first = feature_frame(test.slice(0, REFERENCE_ROWS), features)
     with one_thread():
         reference = predict(model, first, classes)
@@ -150,6 +162,7 @@ def fit(
         example=first.head(EXAMPLE_ROWS),
         reference=reference,
         tested=tested,
+        watched=watched,
     )
 
 
@@ -157,12 +170,12 @@ def _tested(
     spec: ModelSpec,
     model: Any,
     test: pa.Table,
-    features: tuple[ColumnType, ...],
+    frame: pd.DataFrame,
     classes: tuple[str, ...],
     baseline: tuple[float, ...],
 ) -> tuple[Measured, tuple[str, ...]]:
     labels = labels_of(test, spec.data.label.column, spec.gate.task)
-    predictions = predict(model, feature_frame(test, features), classes)
+    predictions = predict(model, frame, classes)
     metrics, notes = measure(spec.gate.task, labels, predictions, baseline, classes)
     return Measured(labels, predictions, metrics), notes
 

@@ -94,7 +94,7 @@ def feature_frame(rows: pa.Table, features: Sequence[ColumnType]) -> pd.DataFram
         )
     columns: dict[str, np.ndarray] = {}
     for feature in features:
-        for name, values in _columns_of(feature, rows.column(feature.name)).items():
+        for name, values in _values_of(feature, rows.column(feature.name)).items():
             if name in columns or (name != feature.name and name in rows.column_names):
                 raise DataUnusable(
                     f"the calendar column {name!r} of a time collides with a column of that name",
@@ -105,7 +105,17 @@ def feature_frame(rows: pa.Table, features: Sequence[ColumnType]) -> pd.DataFram
     return pd.DataFrame(columns, copy=False)
 
 
-def _columns_of(feature: ColumnType, column: pa.ChunkedArray) -> dict[str, np.ndarray]:
+def columns_of(feature: ColumnType) -> tuple[str, ...]:
+    """Return the names of the frame's columns that a feature becomes.
+
+    >>> columns_of(ColumnType("landed", "time64[us]")), columns_of(ColumnType("miles", "double"))
+    (('landed__hour', 'landed__minute'), ('miles',))
+    """
+    parts = _CALENDAR.get(kind_of(feature.type) or "null")
+    return tuple(f"{feature.name}__{part}" for part in parts) if parts else (feature.name,)
+
+
+def _values_of(feature: ColumnType, column: pa.ChunkedArray) -> dict[str, np.ndarray]:
     import pyarrow as pa
 
     wanted = kind_of(feature.type)

@@ -141,6 +141,9 @@ def log_model(
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
+    from evergreen.profiles.baseline import BASELINE_FILE
+    from evergreen.profiles.codec import baseline_to_bytes
+
     run_id = run.info.run_id
     logged = client.create_logged_model(
         run.info.experiment_id, name="model", source_run_id=run_id, model_type=fitted.task
@@ -165,6 +168,8 @@ def log_model(
         pyfunc_predict_fn="predict_proba" if fitted.classes else "predict",
     )
     np.save(folder / REFERENCE_FILE, fitted.reference, allow_pickle=False)
+    if fitted.watched is not None:
+        (folder / BASELINE_FILE).write_bytes(baseline_to_bytes(fitted.watched))
     artefacts = describe_folder(folder)
     client.log_model_artifacts(logged.model_id, str(folder))
     return ModelArtefact(logged.artifact_location, folder_digest(artefacts), artefacts), logged.model_id
