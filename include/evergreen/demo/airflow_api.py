@@ -117,6 +117,16 @@ class AirflowApi:
             fine=(httpx.codes.CONFLICT,),
         )
 
+    def end_backfills(self, dag_id: str) -> None:
+        """End the DAG's backfills, whose runs are over: Airflow itself notices that only later.
+
+        Until then it refuses another backfill of the same DAG.
+        """
+        found = self._send("GET", "/api/v2/backfills", params={"dag_id": dag_id})["backfills"]
+        for one in found:
+            if one["completed_at"] is None:
+                self._send("PUT", f"/api/v2/backfills/{one['id']}/cancel", fine=(httpx.codes.CONFLICT,))
+
     def runs(self, dag_ids: Iterable[str]) -> list[DagRun]:
         """Return the runs of some DAGs, oldest first."""
         wanted = set(dag_ids)

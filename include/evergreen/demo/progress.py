@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -77,6 +77,32 @@ def watch(
             if time.monotonic() - moved > STALLED_AFTER_SECONDS:
                 raise RunFailed("nothing has moved for 15 minutes", where=str(airflow.home / "logs"))
             time.sleep(POLL_SECONDS)
+
+
+def wait_until(
+    airflow: RunningAirflow,
+    api: AirflowApi,
+    dag_ids: Sequence[str],
+    done: Callable[[Sequence[DagRun]], bool],
+) -> list[DagRun]:
+    """Return the runs of some DAGs, oldest first, once they are as `done` says.
+
+    Raises:
+        RunFailed: a run failed, or a quarter of an hour has passed.
+        BadConfiguration: a part of Airflow ended.
+    """
+    began = time.monotonic()
+    while True:
+        airflow.check()
+        runs = api.runs(dag_ids)
+        failed = [run for run in runs if run.state == "failed"]
+        if failed:
+            raise _run_failed(api, failed[0])
+        if done(runs):
+            return runs
+        if time.monotonic() - began > STALLED_AFTER_SECONDS:
+            raise RunFailed("nothing has ended for 15 minutes", where=str(airflow.home / "logs"))
+        time.sleep(POLL_SECONDS)
 
 
 def _by_month(

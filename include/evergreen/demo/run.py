@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from dateutil.relativedelta import relativedelta
+from dateutil.relativedelta import MO, relativedelta
 from rich.console import Console
 from rich.markup import escape
 
@@ -26,13 +26,16 @@ from evergreen.demo.airflow_home import RunningAirflow, find_airflow, start_airf
 from evergreen.demo.flights import load_warehouse
 from evergreen.demo.progress import watch
 from evergreen.demo.summary import audit, print_months, read_champion, read_months
+from evergreen.demo.weeks import play_weeks, print_weeks, read_weeks
 from evergreen.errors import BadConfiguration, EvergreenError
 from evergreen.names import retrain_dag_id
 from evergreen.settings import Settings
 
 MODELS = ("flight_delay", "flight_arrival")
+WATCHED = "flight_delay"
 FIRST_MONTH = date(2013, 3, 1)
 MOST_MONTHS = 9
+MOST_WEEKS = 20
 OK, FAILED, ENVIRONMENT = 0, 1, 3
 
 
@@ -44,6 +47,7 @@ class Plan:
     dags: Path
     models: tuple[str, ...]
     months: tuple[date, ...]
+    weeks: int
     port: int
 
     @property
@@ -55,6 +59,15 @@ class Plan:
     def warehouse(self) -> Path:
         """The database that the models read."""
         return self.home / "warehouse" / "flights.db"
+
+    @property
+    def mondays(self) -> tuple[date, ...]:
+        """The Mondays on which the watched weeks begin: after the last retrain of the months."""
+        if WATCHED not in self.models:
+            return ()
+        last = self.months[-1] + relativedelta(months=1)
+        first = last + relativedelta(weekday=MO(1))
+        return tuple(first + relativedelta(weeks=n) for n in range(self.weeks))
 
     @property
     def settings(self) -> Settings:
@@ -87,6 +100,7 @@ def main(arguments: Sequence[str] | None = None, console: Console | None = None)
             dags=Path(options.dags).absolute(),
             models=tuple(options.models.split(",")),
             months=tuple(FIRST_MONTH + relativedelta(months=n) for n in range(options.months)),
+            weeks=options.weeks,
             port=options.port,
         )
         return _demo(plan, console, leave_running=not options.no_ui)
@@ -108,7 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dags", default="dags", help="folder of the DAG files")
     parser.add_argument("--models", default=",".join(MODELS), help="models, comma-separated")
     parser.add_argument(
-        "--months", type=int, choices=range(1, MOST_MONTHS + 1), default=6, help="how many, from March"
+        "--months", type=int, choices=range(1, MOST_MONTHS + 1), default=4, help="how many, from March"
+    )
+    parser.add_argument(
+        "--weeks", type=int, choices=range(MOST_WEEKS + 1), default=8, help="watched, after them"
     )
     parser.add_argument("--port", type=int, default=8080, help="of the UI; where taken, another one")
     parser.add_argument("--no-ui", action="store_true", help="end Airflow when the runs are over")
@@ -130,6 +147,8 @@ def _demo(plan: Plan, console: Console, *, leave_running: bool) -> int:
     try:
         runs = _backfill(plan, airflow, console)
         agreed = _show(plan, runs, console)
+        if plan.mondays:
+            _watch(plan, airflow, console)
         console.print(f"The demo took {time.monotonic() - began:.0f} s.")
     finally:
         if not leave_running:
@@ -203,9 +222,21 @@ def _show(plan: Plan, runs: Mapping[tuple[str, date], DagRun], console: Console)
     return agreed and broken is None
 
 
+def _watch(plan: Plan, airflow: RunningAirflow, console: Console) -> None:
+    console.print(
+        f"\nWatching {WATCHED}: {len(plan.mondays)} weeks from {plan.mondays[0]:%-d %B %Y} are scored "
+        "and checked, one after another."
+    )
+    with AirflowApi(airflow) as api:
+        play_weeks(airflow, api, WATCHED, plan.mondays, console)
+    print_weeks(console, WATCHED, read_weeks(plan.settings, WATCHED, plan.mondays))
+
+
 def _say_what_next(plan: Plan, airflow: RunningAirflow, console: Console) -> None:
     home = _short(plan.home / "evergreen")
     evergreen = f"EVERGREEN_HOME={shlex.quote(home)} {_short(_script('evergreen'))}"
+    connection = f"sqlite:///{plan.warehouse}"
+    warehouse = f"AIRFLOW_CONN_FLIGHTS_WAREHOUSE={shlex.quote(connection)}"
     mlflow = f"{_short(_script('mlflow'))} ui --backend-store-uri sqlite:///{home}/mlflow.db"
     console.print(
         f"\nAirflow's UI: [bold]{airflow.url}[/]  user [bold]{airflow.user}[/]  "
@@ -214,6 +245,8 @@ def _say_what_next(plan: Plan, airflow: RunningAirflow, console: Console) -> Non
         f"  {evergreen} explain {plan.models[0]}\n"
         f"  {evergreen} history {plan.models[0]}\n"
         f"  {evergreen} as-of {plan.models[0]} 2013-05-15 --by data\n"
+        f"  {evergreen} watch {WATCHED}\n"
+        f"  {warehouse} {evergreen} replay {WATCHED} --from 2013-04-01 --to 2013-12-31\n"
         f"  {evergreen} audit\n"
         f"  {mlflow}\n\n"
         f"{_make_stop(plan.home)} ends it.",
