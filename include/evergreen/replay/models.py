@@ -7,7 +7,6 @@ latency, whether its files load) is therefore not asked: every model counts as f
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evergreen.canonical import digest_of
@@ -21,20 +20,12 @@ if TYPE_CHECKING:
     from evergreen.training.fit import Fitted
 
 
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """A fitted model with its baseline."""
-
-    fitted: Fitted
-    baseline: bytes | None
-
-
 class ModelsInMemory:
     """Trains and remembers by what decides a training, so that another policy finds the model again."""
 
     def __init__(self) -> None:
-        self._learnt: dict[str, Learnt] = {}
-        self._of: dict[str, str] = {}
+        self._fitted: dict[str, Fitted] = {}
+        self._content: dict[str, str] = {}
         self.trained = 0
 
     def train(
@@ -54,14 +45,22 @@ class ModelsInMemory:
             TrainingFailed: an unknown estimator or parameter, or the fit failed.
         """
         from evergreen.training.candidate import candidate_of
+        from evergreen.training.fit import fit
 
         content = content_key(retrain, snapshot, refit=refit_of is not None)
-        if content not in self._learnt:
-            self._learnt[content] = _learn(retrain, train, test, refit_of)
+        if content not in self._fitted:
+            self._fitted[content] = fit(
+                retrain.model.spec,
+                train,
+                test,
+                retrain.windows,
+                refit_of=refit_of,
+                tested_baseline=None if refit_of is None else self._of(refit_of).watched,
+            )
             self.trained += 1
-        self._of[key] = content
+        self._content[key] = content
         model = ModelArtefact(f"memory:{content}", content, ())
-        candidate = candidate_of(key, content[:32], model, self._learnt[content].fitted, refit_of)
+        candidate = candidate_of(key, content[:32], model, self._fitted[content], refit_of)
         remember(candidate)
         return candidate
 
@@ -80,7 +79,7 @@ class ModelsInMemory:
         from evergreen.serving.predictions import predict
         from evergreen.training.frame import feature_frame
 
-        model: Any = self._learnt[self._of[candidate.key]].fitted.model
+        model: Any = self._of(candidate).model
         return predict(model, feature_frame(rows, candidate.features), candidate.classes)
 
     def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:  # noqa: ARG002
@@ -99,8 +98,14 @@ class ModelsInMemory:
         )
 
     def baseline(self, candidate: Candidate) -> bytes | None:
-        """Return what the model is watched against."""
-        return self._learnt[self._of[candidate.key]].baseline
+        """Return what the model is watched against; None for a refit of a model without a baseline."""
+        from evergreen.profiles.codec import baseline_to_bytes
+
+        watched = self._of(candidate).watched
+        return None if watched is None else baseline_to_bytes(watched)
+
+    def _of(self, candidate: Candidate) -> Fitted:
+        return self._fitted[self._content[candidate.key]]
 
 
 def content_key(retrain: Retrain, snapshot: Snapshot, *, refit: bool) -> str:
@@ -124,10 +129,3 @@ def content_key(retrain: Retrain, snapshot: Snapshot, *, refit: bool) -> str:
             "refit": refit,
         }
     )
-
-
-def _learn(retrain: Retrain, train: pa.Table, test: pa.Table, refit_of: Candidate | None) -> Learnt:
-    from evergreen.training.fit import fit
-
-    fitted = fit(retrain.model.spec, train, test, retrain.windows, refit_of=refit_of)
-    return Learnt(fitted, None)

@@ -11,12 +11,12 @@ from evergreen.cron import times
 from evergreen.spec import ModelSpec
 from evergreen.window import Window
 
-Due = Literal["score", "check", "retrain", "end"]
+Due = Literal["check", "retrain"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """An instant at which something is due. `rows` are those to be scored before anything else.
+    """An instant at which something is due, or the end. `rows` are to be scored before anything else.
 
     Scorings since the stop before are taken together where their windows touch: no version changes in
     between, so each row meets the version that it would have met one by one.
@@ -38,10 +38,8 @@ def stops(spec: ModelSpec, start: datetime, end: datetime) -> Iterator[Stop]:
     scorings = list(_scorings(spec, start, end))
     before = start
     for at in sorted(checks | retrains | {end}):
-        due: set[Due] = {"score"}
-        due |= {"check"} if at in checks else set()
+        due: set[Due] = {"check"} if at in checks else set()
         due |= {"retrain"} if at in retrains else set()
-        due |= {"end"} if at == end else set()
         rows = (
             [Window(before, at)]
             if spec.score is None or spec.score.schedule is None

@@ -8,6 +8,7 @@ from evergreen import steps
 from evergreen.errors import EvergreenError
 from evergreen.replay.results import Cause, Retrained
 from evergreen.results import PinnedModel, RunReport
+from evergreen.steps.requests import Serves
 from evergreen.workspace import Workspace
 
 
@@ -24,7 +25,13 @@ def retrain(
     failure = None
     try:
         steps.resolve_window(
-            workspace, run_key=run_key, model=model, as_of=as_of, reason=reason, release="auto"
+            workspace,
+            run_key=run_key,
+            model=model,
+            as_of=as_of,
+            reason=reason,
+            release="auto",
+            serves=_SERVES[cause],
         )
         for step in steps.STEPS[1:-1]:
             if getattr(getattr(steps, step)(workspace, run_key), "passed", True) is False:
@@ -35,6 +42,9 @@ def retrain(
         failure = str(exc)
     report = steps.report(workspace, run_key, failure)
     return Retrained(as_of, cause, report.outcome, workspace.registry.champion(name), _words(report))
+
+
+_SERVES: dict[Cause, Serves] = {"first": "none", "schedule": "earlier", "alarm": "newest"}
 
 
 def _words(report: RunReport) -> str:
