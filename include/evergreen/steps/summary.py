@@ -109,6 +109,9 @@ def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome
 def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
     """Return a sentence or more for each thing that is known; a failure's reason comes last."""
     lines: list[str] = []
+    retrain = recall(workspace, "run_started", run_key, Retrain)
+    if retrain is not None and last_entry(workspace, "request_taken", run_key) is not None:
+        lines.append(f"why: {retrain.reason}")
     snapshot = recall(workspace, "snapshot", run_key, Snapshot)
     if snapshot is not None:
         lines.append(f"snapshot {snapshot.digest[:12]}: {snapshot.rows:,} rows of {snapshot.window}")
