@@ -3,7 +3,8 @@
 Only counts travel: one `GROUP BY` over the team's query for every `COLUMNS_A_QUERY` columns, all in one
 read-only transaction. They are the same, to the row, as those of the rows pulled. Where that cannot be
 promised (another database, times written oddly, a column of mixed types, rows outside the window) the
-rows are pulled after all, which also says what is wrong with them.
+rows are pulled after all, which also says what is wrong with them. Of a column that the layout does not
+count, only the type is looked at.
 """
 
 from __future__ import annotations
@@ -91,5 +92,16 @@ class SqlCounts:
         return self._rows.count(window, layout, version)
 
     def newest(self, before: datetime) -> datetime | None:
-        """Return the time of the newest row before an instant, or None where there is none."""
+        """Return the time of the newest row before an instant, or None where there is none.
+
+        Raises:
+            As `read`.
+        """
+        from evergreen.adapters.sql_counts.newest import newest
+
+        try:
+            with self._session.open() as connection:
+                return newest(self._session, connection, self._data, before)
+        except (NotPlain, DataUnusable) as exc:
+            log.info("the newest row is looked for by pulling: %s", exc)
         return self._rows.newest(before)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import sqlalchemy as sa
 
 from evergreen.adapters.sql_counts.columns import DOUBLE, Found, NotPlain
 from evergreen.adapters.sql_counts.dialects import Dialect
-from evergreen.column_types import BOOL, FLOAT, INT, NULL
-from evergreen.logged_rows import VALUE, VERSION, probability
+from evergreen.column_types import FLOAT, INT, NULL
+from evergreen.logged_rows import VALUE, VERSION, prediction_columns, probability
 from evergreen.monitor_spec import LoggedPredictions
 
 
@@ -41,18 +43,26 @@ def _answers(
         if version.type not in (INT, NULL):
             raise NotPlain(f"column {logged.version!r} holds no whole numbers")
         yield VERSION, Found(version.column, INT, version.oid)
-    if logged.probabilities is not None:
-        for name, column in logged.probabilities.items():
-            yield probability(name), _number(_named(found, column), dialect)
-        return
-    prediction = _number(_named(found, logged.prediction or ""), dialect)
+    named = logged.probabilities or {classes[-1] if classes else "": logged.prediction or ""}
+    given = {name: _number(_named(found, column), dialect) for name, column in named.items()}
     if not classes:
-        yield VALUE, prediction
-    elif len(classes) == 2:
-        yield probability(classes[0]), Found(1.0 - prediction.column, FLOAT, DOUBLE)
-        yield probability(classes[1]), prediction
-    else:
-        raise NotPlain("one column cannot hold the probabilities of more than two classes")
+        yield from ((VALUE, number) for number in given.values())
+        return
+    if len(classes) == 2 and len(given) == 1:
+        ((name, number),) = given.items()
+        other = classes[0] if name == classes[1] else classes[1]
+        given[other] = Found(1.0 - number.column, FLOAT, DOUBLE)
+    if given.keys() != {*classes}:
+        raise NotPlain("the predictions named are not those of the classes")
+    yield from ((probability(name), number) for name, number in given.items())
+
+
+def are_shares(columns: Mapping[str, Found], classes: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Return whether the probabilities of a row, where there are some, lie from 0 to 1."""
+    given = [columns[name].column for name in prediction_columns(tuple(classes)) if name in columns]
+    if not classes:
+        return sa.true()
+    return sa.and_(sa.true(), *(sa.or_(one.is_(None), one.between(0.0, 1.0)) for one in given))
 
 
 def _named(found: Mapping[str, Found], name: str) -> Found:
@@ -62,6 +72,6 @@ def _named(found: Mapping[str, Found], name: str) -> Found:
 
 
 def _number(found: Found, dialect: Dialect) -> Found:
-    if found.type not in (BOOL, FLOAT, INT, NULL):
+    if found.type not in (FLOAT, INT, NULL):
         raise NotPlain("a prediction is no number")
     return Found(dialect.number(found), FLOAT, DOUBLE)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from evergreen.adapters.sql_counts.answers import logged_columns
+from evergreen.adapters.sql_counts.answers import are_shares, logged_columns
 from evergreen.adapters.sql_counts.cells import cell_of
 from evergreen.adapters.sql_counts.columns import (
     WITHOUT_ZONE,
@@ -41,12 +41,15 @@ from evergreen.profiles.count import count
 from evergreen.profiles.layout import Cells, Layout
 from evergreen.profiles.profile import MOST_EXAMPLES, Profile
 from evergreen.profiles.tally import LONGEST_EXAMPLE
+from evergreen.rows import require_columns
 from evergreen.spec import Data
 from evergreen.sql_session import POSTGRES_WITH_ZONE, SUBQUERY, SqlSession
 from evergreen.window import Window
 
 COLUMNS_A_QUERY = 25
 """Columns counted in one pass over the query."""
+
+_ODD_ROW = "a row's time is missing, outside the window or written oddly, or its prediction is no share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Counting:
     ) -> None:
         self._session = session
         self._connection = connection
+        self._data = data
         self._time_column = data.time_column
         self._zone = data.time_zone
         self._window = window
@@ -123,13 +127,9 @@ class Counting:
         time = columns[self._time_column]
         low, high = (edge.replace(tzinfo=None) for edge in (self._window.start, self._window.end))
         near = stretches(self._zone, low - timedelta(days=2), high + timedelta(days=2))
-        day: sa.ColumnElement[Any]
-        times: Times
-        if isinstance(dialect, Sqlite):
-            times = SqliteTimes(near)
-            day = times.day(time, self._window)
-        else:
-            day = PostgresTimes(near).day(time, self._window)
+        times: Times = SqliteTimes(near) if isinstance(dialect, Sqlite) else PostgresTimes(near)
+        day = sa.case((are_shares(columns, classes), times.day(time, self._window)), else_=None)
+        if isinstance(dialect, Postgres):
             times = self._postgres_times(query, columns, layout)
         kept: sa.ColumnElement[bool] = sa.true()
         if version is not None and VERSION in columns:
@@ -147,8 +147,7 @@ class Counting:
         else:
             raise NotPlain(f"{name} is not known to count as rows are counted")
         names, oids = self._session.columns(self._connection, self._window)
-        if len(set(names)) < len(names) or self._time_column not in names:
-            raise NotPlain("a column stands twice, or the time column is not there")
+        require_columns(names, self._data, self._session.where, labelled=False)
         has_zone = oids[names.index(self._time_column)] == POSTGRES_WITH_ZONE
         self._binds = self._session.binds(name, self._window, has_zone)
         query = self._session.clause().columns(*map(sa.column, names)).subquery(SUBQUERY)
@@ -207,7 +206,7 @@ class Counting:
         asked = rows.dialect.grouped(cells_of_rows, [key.name for key in keys])
         for number, key, counted in self._connection.execute(asked, self._binds):
             if key is None:
-                raise NotPlain("a row's time is missing, outside the window or written oddly")
+                raise NotPlain(_ODD_ROW)
             if number == 0:
                 profiles.rows[key] = counted
             else:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from evergreen.adapters.sql_counts.columns import Found, NotPlain
 from evergreen.adapters.sql_counts.search_tree import search
-from evergreen.column_types import DATE, TEXT, TIME, utc
+from evergreen.column_types import DATE, NULL, TEXT, TIME, utc
 from evergreen.sql_session import POSTGRES_WITH_ZONE
 from evergreen.window import Window
 
@@ -158,6 +158,8 @@ class SqliteTimes:
 
     def day(self, found: Found, window: Window) -> Expression:
         """Return the UTC day of the rows' time, of text as most people write times: else it is NULL."""
+        if found.type == NULL:
+            return sa.cast(None, sa.Integer)
         if found.type != TEXT or window.start.microsecond or window.end.microsecond:
             raise NotPlain("the times are no text, or the window ends within a second")
         start, end = (
