@@ -32,8 +32,8 @@ from evergreen.watch_results import Finding, LossSeries
 FEWEST_PROOF_DAYS = 5
 MOST_ALLOWED = 0.25
 BLIND = (
-    "; this is an estimate from the model's own confidence, which is blind to a change of what the label "
-    "depends on"
+    "; this is an estimate from the model's own confidence, which is blind to a change of what the "
+    "label depends on"
 )
 
 
