@@ -10,9 +10,13 @@ from evergreen.entry_keys import run_key_of
 from evergreen.monitor_spec import Level
 from evergreen.ports import Ledger
 from evergreen.results import from_json
+from evergreen.retraining import PastRequest
 from evergreen.watch_results import (
     Observation,
+    RequestClosed,
+    RequestTaken,
     RetrainDecision,
+    RetrainRequest,
     Scored,
     Verdict,
 )
@@ -41,6 +45,53 @@ def verdicts(ledger: Ledger, model: str) -> list[Verdict]:
     """Return the verdicts of a model by rising as-of; of equal ones the later recorded last."""
     found = [from_json(Verdict, e.body) for e in ledger.entries(model=model, kind="verdict")]
     return sorted(found, key=lambda verdict: verdict.as_of)
+
+
+def past_requests(ledger: Ledger, model: str) -> list[PastRequest]:
+    """Return every request of a model and what became of it, by as-of."""
+    taken: dict[str, str] = {}
+    for entry in ledger.entries(model=model, kind="request_taken"):
+        taking = from_json(RequestTaken, entry.body)
+        taken[taking.key] = taking.run_key
+    closed: dict[str, RequestClosed] = {}
+    for entry in ledger.entries(model=model, kind="request_closed"):
+        closing = from_json(RequestClosed, entry.body)
+        closed[closing.key] = closing
+    found = []
+    for entry in ledger.entries(model=model, kind="retrain_requested"):
+        request = from_json(RetrainRequest, entry.body)
+        end = closed.get(request.key)
+        found.append(
+            PastRequest(
+                request,
+                end.run_key if end else taken.get(request.key),
+                end.outcome if end else None,
+                end.superseded_by if end else None,
+            )
+        )
+    return sorted(found, key=lambda past: (past.request.as_of, past.request.key))
+
+
+@dataclass(frozen=True, slots=True)
+class PastCheck:
+    """A check, what was decided after it, and what became of the retrain it asked for, if it did."""
+
+    verdict: Verdict
+    decision: RetrainDecision | None
+    request: PastRequest | None
+
+
+def checks(ledger: Ledger, model: str) -> list[PastCheck]:
+    """Return the checks of a model by rising as-of."""
+    decisions = {
+        run_key_of(entry.key): from_json(RetrainDecision, entry.body)
+        for entry in ledger.entries(model=model, kind="retrain_decided")
+    }
+    asked = {past.request.key: past for past in past_requests(ledger, model)}
+    return [
+        PastCheck(verdict, decisions.get(verdict.run_key), asked.get(verdict.run_key))
+        for verdict in verdicts(ledger, model)
+    ]
 
 
 def alarm_since(

@@ -16,6 +16,8 @@ from evergreen import errors, results, steps
 from evergreen.evidence.words import sentences
 from evergreen.redaction import hide
 from evergreen.spec import ModelSpec
+from evergreen.steps import requests
+from evergreen.watch_results import RetrainRequest
 from evergreen.window import Window, windows_at
 from tests.airflow.conftest import model_text
 from tests.airflow.test_run_context import FakeDagRun, RunType
@@ -71,6 +73,7 @@ def execute(monkeypatch, ledger):
         params: dict[str, Any] | None = None,
         model_file: Path = Path("flight_delay.yaml"),
         lease_waits: int = 0,
+        dag_run: FakeDagRun | None = None,
     ) -> Any:
         operator = OPERATORS[task_id](
             task_id=task_id,
@@ -82,7 +85,7 @@ def execute(monkeypatch, ledger):
         ti = SimpleNamespace(
             try_number=try_number, get_task_states=lambda dag_id, run_ids: {run_ids[0]: states or {}}
         )
-        dag_run = FakeDagRun(RunType.MANUAL)
+        dag_run = dag_run or FakeDagRun(RunType.MANUAL)
         dag_run.dag_id = "flight_delay__retrain"
         return operator.execute({"dag_run": dag_run, "ti": ti, "params": params or {}})
 
@@ -269,7 +272,7 @@ def run_report(outcome: results.Outcome) -> results.RunReport:
     )
 
 
-@pytest.mark.parametrize("outcome", ["promoted", "kept", "registered"])
+@pytest.mark.parametrize("outcome", ["promoted", "kept", "registered", "skipped"])
 def test_a_run_that_decided_ends_well(execute, step, outcome):
     step("report", run_report(outcome))
     assert execute("report")["outcome"] == outcome
@@ -312,6 +315,39 @@ def test_the_first_task_pins_the_model_file_and_what_was_asked_for(execute, ledg
     assert begun["windows"]["as_of"] == told["windows"]["as_of"] == "2013-05-01T00:00:00Z"
     assert (begun["release"], begun["reason"]) == ("never", "asked for: a test")
     assert begun["model"]["spec"]["name"] == "flight_delay"
+
+
+def woken(request: RetrainRequest) -> FakeDagRun:
+    asset = SimpleNamespace(name="evergreen/flight_delay/retrain-request")
+    event = SimpleNamespace(asset=asset, extra={"request": request.key})
+    return FakeDagRun(RunType.ASSET_TRIGGERED, consumed_asset_events=[event])
+
+
+def test_a_woken_run_takes_the_requests_as_of_and_reason(execute, ledger, tmp_path):
+    path = tmp_path / "flight_delay.yaml"
+    path.write_text(model_text("flight_delay"))
+    request = RetrainRequest("flight_delay/monitor/1", AS_OF, "PSI of dep_delay", "watch")
+    lease = ledger.acquire("flight_delay", request.key, "monitor")
+    requests.ask(SimpleNamespace(ledger=ledger), request, lease)
+    execute("resolve_window", model_file=path, dag_run=woken(request))
+    (begun,) = ledger.bodies("run_started")
+    assert begun["windows"]["as_of"] == "2013-05-01T00:00:00Z"
+    assert begun["reason"] == "request of the watch: PSI of dep_delay"
+
+
+def test_a_woken_run_that_finds_nothing_to_do_is_skipped_and_reported_as_no_failure(
+    execute, ledger, tmp_path
+):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    path = tmp_path / "flight_delay.yaml"
+    path.write_text(model_text("flight_delay"))
+    request = RetrainRequest("flight_delay/monitor/1", AS_OF, "PSI of dep_delay", "watch")
+    with pytest.raises(AirflowSkipException, match="no retrain is asked for that was not served"):
+        execute("resolve_window", model_file=path, dag_run=woken(request))
+    told = execute("report", states=dict.fromkeys(steps.STEPS, "skipped"))
+    assert told["outcome"] == "skipped"
+    assert ledger.bodies("run_started") == []
 
 
 def test_a_broken_file_fails_a_run_that_has_not_begun_with_its_problems(execute, tmp_path):

@@ -107,3 +107,46 @@ def test_an_asset_event_gives_its_name_and_reason_as_text_only():
 
 def test_a_long_reason_is_cut():
     assert len(asked(FakeDagRun(RunType.MANUAL), reason="x" * 5000).reason) <= 300
+
+
+def event(**extra: Any):
+    return SimpleNamespace(
+        asset=SimpleNamespace(name="evergreen/flight_delay/retrain-request"), extra=extra
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "serves"),
+    [
+        ([event(request="flight_delay/monitor/1", reason="drift")], "newest"),
+        ([], "newest"),
+        ([event(reason="new contract")], "earlier"),
+        ([event(request="flight_delay/monitor/1"), event(payload={"request": "no"})], "earlier"),
+    ],
+    ids=["ours", "none seen", "another's", "both"],
+)
+def test_our_own_event_is_a_wake_up_and_any_other_asks_for_a_retrain_as_of_now(events, serves):
+    run = FakeDagRun(RunType.ASSET_TRIGGERED, consumed_asset_events=events)
+    told = asked(run)
+    assert (told.serves, told.as_of) == (serves, run.run_after)
+
+
+def test_the_requests_that_woke_a_run_are_known():
+    events = [event(request="flight_delay/monitor/2"), event(request="flight_delay/monitor/1"), event()]
+    run = FakeDagRun(RunType.ASSET_TRIGGERED, consumed_asset_events=events)
+    assert asked(run).woken_by == ("flight_delay/monitor/1", "flight_delay/monitor/2")
+
+
+@pytest.mark.parametrize(
+    ("run_type", "params", "serves"),
+    [
+        (RunType.SCHEDULED, {}, "earlier"),
+        (RunType.MANUAL, {}, "earlier"),
+        (RunType.MANUAL, {"release": "never"}, "none"),
+        (RunType.BACKFILL, {}, "none"),
+    ],
+)
+def test_a_run_of_its_own_as_of_serves_earlier_requests_unless_it_fills_in_history(
+    run_type, params, serves
+):
+    assert asked(FakeDagRun(run_type, data_interval_end=MAY), **params).serves == serves

@@ -6,8 +6,9 @@ import json
 import signal
 import sqlite3
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,9 @@ from evergreen.cli.commands import ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.results import ExpectationOutcome, ValidationReport
 from evergreen.settings import Settings
-from evergreen.steps import memory
+from evergreen.steps import memory, requests
+from evergreen.watch_questions import past_requests
+from evergreen.watch_results import RetrainRequest
 from evergreen.wiring import open_ledger
 from evergreen.workspace import Workspace
 
@@ -307,3 +310,76 @@ def test_a_model_that_cannot_be_written_is_a_usage_error(
     (tmp_path / "file").touch()
     assert main(["new", "churn", "--models", str(tmp_path / "file")]) == USAGE
     assert "cannot write" in capsys.readouterr().err
+
+
+def ask(as_of: datetime) -> None:
+    """Put a request of the watch into the queue."""
+    request = RetrainRequest(f"churn/monitor/{as_of:%Y-%m-%d}", as_of, "x drifted", "watch")
+    with open_ledger(Settings.from_environment()) as ledger:
+        lease = ledger.acquire("churn", request.key, "monitor")
+        requests.ask(SimpleNamespace(ledger=ledger), request, lease)
+        ledger.free(lease)
+
+
+def became() -> list[tuple[str | None, str | None]]:
+    with open_ledger(Settings.from_environment()) as ledger:
+        return [(past.taken_by, past.outcome) for past in past_requests(ledger, "churn")]
+
+
+def test_a_requested_run_without_a_request_says_so_and_is_fine(
+    place: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(("run", "churn", "--requested")) == OK
+    assert capsys.readouterr().out == "no retrain of 'churn' is asked for\n"
+    assert main(("run", "churn", "--requested", "--json")) == OK
+    assert json.loads(capsys.readouterr().out) is None
+    assert recorded("run_started") == []
+
+
+def test_a_requested_run_serves_the_newest_request_as_of_its_alarm(
+    place: Path, capsys: pytest.CaptureFixture[str]
+):
+    ask(datetime(2024, 3, 20, tzinfo=UTC))
+    ask(datetime(2024, 4, 1, tzinfo=UTC))
+    main(("run", "churn", "--requested"))
+    (begun,) = recorded("run_started")
+    assert begun.body["windows"]["as_of"] == "2024-04-01T00:00:00Z"
+    assert "why: request of the watch: x drifted" in capsys.readouterr().out
+    run_key = "churn/cli/request/monitor/2024-04-01"
+    assert became() == [(run_key, "failed")] * 2, "these runs stop before they train"
+    assert main(("run", "churn", "--requested")) == OK
+
+
+def test_a_requested_run_that_was_interrupted_goes_on_where_it_stopped(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    ask(datetime(2024, 4, 1, tzinfo=UTC))
+
+    def interrupted(workspace: Workspace, run_key: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "AFTER_THE_WINDOW", (interrupted,))
+        assert main(("run", "churn", "--requested")) == INTERRUPTED
+    ask(datetime(2024, 3, 20, tzinfo=UTC))
+    main(("run", "churn", "--requested"))
+    assert len(recorded("run_started")) == 1
+    assert {outcome for _, outcome in became()} == {"failed"}
+
+
+@pytest.mark.parametrize(
+    ("options", "served"), [((), True), (("--release", "never"), False)], ids=["auto", "never"]
+)
+def test_a_run_by_hand_serves_earlier_requests_where_it_may_release(place: Path, options, served: bool):
+    ask(datetime(2024, 3, 20, tzinfo=UTC))
+    main((*RUN, *options))
+    ((taken_by, _),) = became()
+    assert (taken_by is not None) == served
+
+
+@pytest.mark.parametrize("more", [("--as-of", "2024-04-01"), ("--release", "never")])
+def test_a_requested_run_takes_as_of_and_release_from_nobody_else(
+    place: Path, more, capsys: pytest.CaptureFixture[str]
+):
+    assert main(("run", "churn", "--requested", *more)) == USAGE
+    assert "as-of and release are the request's" in capsys.readouterr().err

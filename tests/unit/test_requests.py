@@ -18,6 +18,7 @@ from evergreen import steps
 from evergreen.errors import LeaseHeld
 from evergreen.results import Retrain, RunReport, ValidationReport
 from evergreen.steps import memory, requests
+from evergreen.watch_questions import past_requests
 from evergreen.watch_results import RequestClosed, RequestTaken, RetrainRequest
 from tests.fakes.bench import APRIL, MARCH, MAY, Bench, pinned
 from tests.fakes.ledger import FakeLedger
@@ -66,7 +67,7 @@ def ends(workspace) -> dict[str, tuple[str | None, str | None]]:
     """Return, by the day of each request, which run ended it, and how."""
     return {
         past.request.key.rpartition("/")[2]: (past.taken_by, past.outcome)
-        for past in requests.past_requests(workspace.ledger, "churn")
+        for past in past_requests(workspace.ledger, "churn")
     }
 
 
@@ -109,7 +110,7 @@ def test_the_newest_as_of_is_served_and_older_requests_end_with_it_in_whatever_o
 
 
 def past(bench):
-    return requests.past_requests(bench.ledger, "churn")
+    return past_requests(bench.ledger, "churn")
 
 
 def test_a_later_request_that_comes_while_a_run_serves_an_earlier_one_stays_open(bench):
@@ -327,7 +328,7 @@ def test_whatever_is_killed_where_each_request_ends_once_and_is_served_once(stor
         if act.retried:
             go_through(workspace, f"{number}", act)
     worked = {memory_run(row.key) for row in ledger.rows if row.kind == "validation"}
-    found = requests.past_requests(ledger, "churn")
+    found = past_requests(ledger, "churn")
     assert [one for one in found if one.open] == []
     takings = [RequestTaken(**body) for body in ledger.bodies("request_taken")]
     assert max(Counter(t.key for t in takings if t.run_key in worked).values(), default=0) <= 1

@@ -78,6 +78,12 @@ COMMANDS: tuple[Command, ...] = (
         (
             _NAME,
             Arg(("--as-of",), "the instant the run pretends it is (default: now)", {"metavar": "DATE"}),
+            Arg(
+                ("--requested",),
+                "serve the newest request of the watch, as of its alarm; without one there is nothing "
+                "to do",
+                {"action": "store_true"},
+            ),
             Arg(("--reason",), "why, for the record", {"default": "run by hand", "metavar": "TEXT"}),
             Arg(
                 ("--release",),
@@ -111,7 +117,15 @@ COMMANDS: tuple[Command, ...] = (
         "history",
         "What was decided for a model, and why",
         "evergreen.cli.history:history",
-        (_NAME, _JSON),
+        (
+            _NAME,
+            Arg(
+                ("--watch",),
+                "the checks of the watch instead, and what became of the retrains they asked for",
+                {"action": "store_true"},
+            ),
+            _JSON,
+        ),
     ),
     Command(
         "as-of",

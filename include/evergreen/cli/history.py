@@ -1,4 +1,4 @@
-"""`evergreen history`: every run of a model, what it decided and why."""
+"""`evergreen history`: every retrain of a model, or every check: what was decided and why."""
 
 from __future__ import annotations
 
@@ -14,12 +14,18 @@ from evergreen.ledger.questions import history as history_of
 from evergreen.results import to_json
 from evergreen.settings import Settings
 from evergreen.text import plain
+from evergreen.watch_questions import PastCheck
+from evergreen.watch_questions import checks as checks_of
 from evergreen.wiring import open_ledger
+
+MOST_CHECKS = 100
 
 
 def history(arguments: Namespace) -> int:
-    """Print the model's runs, oldest first."""
+    """Print the model's retrains in the order in which they began, or its checks by as-of."""
     with open_ledger(Settings.from_environment()) as ledger:
+        if arguments.watch:
+            return _watched(checks_of(ledger, arguments.name), arguments)
         runs = history_of(ledger, arguments.name)
     if arguments.json:
         say_json([to_json(run) for run in runs])
@@ -31,6 +37,46 @@ def history(arguments: Namespace) -> int:
             table.add_row(*map(plain, _cells(run)))
         say_table(table)
     return OK
+
+
+def _watched(checks: list[PastCheck], arguments: Namespace) -> int:
+    if arguments.json:
+        say_json([to_json(check) for check in checks])
+    elif not checks:
+        say(f"the ledger knows no check of {arguments.name!r}")
+    else:
+        table = Table("as of", "champion", "check", "decision", "why", "retrain", box=None)
+        for check in checks[-MOST_CHECKS:]:
+            table.add_row(*map(plain, _cells_of_check(check)))
+        say_table(table)
+        if len(checks) > MOST_CHECKS:
+            say(f"the newest {MOST_CHECKS} of {len(checks):,} checks; --json gives all")
+    return OK
+
+
+def _cells_of_check(check: PastCheck) -> tuple[str, ...]:
+    verdict, decision = check.verdict, check.decision
+    spoke = f" ({verdict.spoke})" if verdict.spoke else ""
+    return (
+        f"{verdict.as_of:%Y-%m-%d %H:%M}",
+        _version(verdict.version),
+        f"{verdict.answer}{spoke}",
+        "undecided" if decision is None else decision.action,
+        "" if decision is None else decision.reasons[0].removeprefix(f"{decision.action}: "),
+        _became(check),
+    )
+
+
+def _became(check: PastCheck) -> str:
+    """Return what became of the retrain that a check asked for."""
+    past = check.request
+    if past is None:
+        return ""
+    if past.superseded_by is not None:
+        return f"{past.outcome}, with a later request, by {past.taken_by}"
+    if past.outcome is not None:
+        return f"{past.outcome} by {past.taken_by}"
+    return "waits" if past.taken_by is None else f"taken by {past.taken_by}"
 
 
 def _cells(run: PastRun) -> tuple[str, ...]:

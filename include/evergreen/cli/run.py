@@ -7,6 +7,7 @@ import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from time import monotonic
 
 from rich.console import Console
@@ -15,12 +16,13 @@ from evergreen import steps
 from evergreen.cli.alone import alone
 from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
 from evergreen.cli.output import complain, say, say_json
-from evergreen.cli.usage import model_path, models_folder, past
+from evergreen.cli.usage import UsageError, model_path, models_folder, past
 from evergreen.connections import from_environment
 from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
 from evergreen.loading import load_model
-from evergreen.results import RunReport, to_json
+from evergreen.results import PinnedModel, Retrain, RunReport, to_json
 from evergreen.settings import Settings
+from evergreen.steps.requests import Serves, open_requests
 from evergreen.wiring import open_workspace
 from evergreen.workspace import Workspace
 
@@ -37,6 +39,8 @@ AFTER_THE_WINDOW: tuple[Callable[[Workspace, str], object], ...] = (
 
 def run(arguments: Namespace) -> int:
     """Run a retrain; 1 where the data was rejected or unusable, 130 where it was interrupted."""
+    if arguments.requested and (arguments.as_of or arguments.release != "auto"):
+        raise UsageError("--requested: as-of and release are the request's; give neither")
     path = model_path(models_folder(arguments.models), arguments.name)
     as_of = past(arguments.as_of, "--as-of")
     model = load_model(path)
@@ -46,21 +50,23 @@ def run(arguments: Namespace) -> int:
         alone(settings.home, arguments.name),
         _terminable(),
     ):
-        wanted = "/".join(
-            (arguments.name, "cli", f"{as_of:%Y-%m-%dT%H:%M:%SZ}", model.digest[:12], arguments.release)
-        )
+        wanted = _wanted(workspace, arguments, as_of, model)
+        if wanted is None:
+            return _nothing_requested(arguments)
         run_key = _run_to_go_on_with(workspace, wanted)
         try:
             with _progress("resolve_window"):
-                steps.resolve_window(
+                begun = steps.resolve_window(
                     workspace,
                     run_key=run_key,
                     model=model,
                     as_of=as_of,
                     reason=arguments.reason,
                     release=arguments.release,
+                    serves=_serves(arguments),
                 )
-            _go_through(workspace, run_key)
+            if isinstance(begun, Retrain):
+                _go_through(workspace, run_key)
         except LeaseHeld:
             raise  # it is the other run that has something to report
         except EvergreenError as exc:
@@ -77,6 +83,41 @@ def run(arguments: Namespace) -> int:
         result = steps.report(workspace, run_key)
     _show(result, arguments.json)
     return FINDINGS if result.outcome in {"rejected", "failed"} else OK
+
+
+def _wanted(
+    workspace: Workspace, arguments: Namespace, as_of: datetime, model: PinnedModel
+) -> str | None:
+    """Return the key of the run that is asked for; None where it is to serve a request and none is open.
+
+    The same command gives the same key, so that it goes on where a killed one stopped.
+    """
+    name = arguments.name
+    if not arguments.requested:
+        when = f"{as_of:%Y-%m-%dT%H:%M:%SZ}"
+        return "/".join((name, "cli", when, model.digest[:12], arguments.release))
+    waiting = open_requests(workspace, name)
+    if not waiting:
+        return None
+    newest = waiting[-1]
+    if newest.taken_by is not None and newest.taken_by.startswith(f"{name}/cli/"):
+        return newest.taken_by
+    return f"{name}/cli/request/{newest.request.key.partition('/')[2]}"
+
+
+def _nothing_requested(arguments: Namespace) -> int:
+    if arguments.json:
+        say_json(None)
+    else:
+        say(f"no retrain of {arguments.name!r} is asked for")
+    return OK
+
+
+def _serves(arguments: Namespace) -> Serves:
+    """Return which requests the run serves: one by hand those that its later rows answer, too."""
+    if arguments.requested:
+        return "newest"
+    return "none" if arguments.release == "never" else "earlier"
 
 
 def _run_to_go_on_with(workspace: Workspace, wanted: str) -> str:

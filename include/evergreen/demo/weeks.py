@@ -24,8 +24,8 @@ from evergreen.ports import Ledger
 from evergreen.results import RunReport, from_json
 from evergreen.retraining import PastRequest
 from evergreen.settings import Settings
-from evergreen.steps.requests import past_requests
 from evergreen.text import plain
+from evergreen.watch_questions import past_requests
 from evergreen.watch_results import RetrainDecision, Scored, Verdict
 from evergreen.wiring import open_ledger
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from evergreen.comparison import Comparison
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.ports import Entry, Ledger
+from evergreen.ports import Duty, Entry, Ledger
 from evergreen.results import (
     Outcome,
     Refit,
@@ -82,11 +82,12 @@ class Reasoning:
 
 
 def history(ledger: Ledger, model: str) -> list[PastRun]:
-    """Return a model's runs in the order in which they began; none for a model never run."""
+    """Return a model's retrains in the order in which they began; none for a model never run."""
     runs: dict[str, PastRun] = {}
+    others = tuple(f"{model}/{duty}/" for duty in get_args(Duty) if duty != "retrain")
     for entry in ledger.entries(model=model):
         run_key = run_key_of(entry.key)
-        if entry.kind in _OF_EVERY_RUN:
+        if entry.kind in _OF_EVERY_RUN and not run_key.startswith(others):
             runs.setdefault(run_key, PastRun(run_key, None, "", started_at=entry.at))
         if run_key in runs:
             runs[run_key] = _learned(runs[run_key], entry)

@@ -19,11 +19,12 @@ from typing import Literal
 
 from evergreen.entry_keys import entry_key
 from evergreen.failpoints import failpoint
-from evergreen.ports import Lease, Ledger
+from evergreen.ports import Lease
 from evergreen.results import Outcome, RunReport, from_json, to_json
 from evergreen.retraining import PastRequest
 from evergreen.steps.memory import last_entry, model_of, recall, record_next
 from evergreen.steps.summary import summarise
+from evergreen.watch_questions import past_requests
 from evergreen.watch_results import RequestClosed, RequestOutcome, RequestTaken, RetrainRequest
 from evergreen.workspace import Workspace
 
@@ -65,31 +66,6 @@ def ask(workspace: Workspace, request: RetrainRequest, lease: Lease) -> RetrainR
     failpoint("requests.asked")
     log.info("asked for a retrain as of %s: %s", request.as_of, request.reason)
     return request
-
-
-def past_requests(ledger: Ledger, model: str) -> list[PastRequest]:
-    """Return every request of a model and what became of it, by as-of."""
-    taken: dict[str, str] = {}
-    for entry in ledger.entries(model=model, kind="request_taken"):
-        taking = from_json(RequestTaken, entry.body)
-        taken[taking.key] = taking.run_key
-    closed: dict[str, RequestClosed] = {}
-    for entry in ledger.entries(model=model, kind="request_closed"):
-        closing = from_json(RequestClosed, entry.body)
-        closed[closing.key] = closing
-    found = []
-    for entry in ledger.entries(model=model, kind="retrain_requested"):
-        request = from_json(RetrainRequest, entry.body)
-        end = closed.get(request.key)
-        found.append(
-            PastRequest(
-                request,
-                end.run_key if end else taken.get(request.key),
-                end.outcome if end else None,
-                end.superseded_by if end else None,
-            )
-        )
-    return sorted(found, key=lambda past: (past.request.as_of, past.request.key))
 
 
 def open_requests(workspace: Workspace, model: str) -> list[PastRequest]:

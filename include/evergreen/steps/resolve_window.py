@@ -14,9 +14,10 @@ from evergreen.errors import DataUnusable
 from evergreen.ports import Lease
 from evergreen.results import PinnedModel, ReleaseWish, Retrain, RunReport
 from evergreen.steps.memory import holding, model_of, recall, record, record_next
-from evergreen.steps.requests import Serves, past_requests, take
+from evergreen.steps.requests import Serves, take
 from evergreen.steps.settle import settle
 from evergreen.text import plain
+from evergreen.watch_questions import past_requests
 from evergreen.window import Windows, windows_at
 from evergreen.workspace import Workspace
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from evergreen import retraining
 from evergreen.failpoints import failpoint
 from evergreen.steps.memory import model_of, need, recall, record
-from evergreen.steps.requests import ask, open_requests, past_requests
+from evergreen.steps.requests import ask, open_requests
 from evergreen.steps.watch.begin import checking, monitor_of
-from evergreen.watch_questions import verdicts
+from evergreen.watch_questions import past_requests, verdicts
 from evergreen.watch_results import Check, RetrainDecision, Verdict
 from evergreen.workspace import Workspace
 
