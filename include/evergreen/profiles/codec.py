@@ -168,7 +168,7 @@ def _restored(stored: _StoredDays, layout: Layout) -> dict[date, Profile]:
 
 def _profile(stored: _StoredDay, all_days: _StoredDays, layout: Layout) -> Profile:
     counts = np.array(stored.counts.split(), dtype=np.int64)
-    if counts.shape != (layout.size,) or (counts < 0).any() or stored.rows < 0:
+    if counts.shape != (layout.size,) or min(counts.min(initial=0), stored.rows, stored.columns) < 0:
         raise ValueError(f"the counts of {stored.day} do not fit the layout")
     return Profile(
         layout,
@@ -176,7 +176,7 @@ def _profile(stored: _StoredDay, all_days: _StoredDays, layout: Layout) -> Profi
         counts,
         stored.problems,
         stored.unseen,
-        all_days.columns[max(stored.columns, 0)],
+        all_days.columns[stored.columns],
     )
 
 

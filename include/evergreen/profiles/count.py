@@ -178,6 +178,8 @@ def _finish(waiting: list[Future[None]]) -> None:
 
 def _cut(days: np.ndarray) -> tuple[list[date], Cut]:
     """Return the days there are, and which row is of which."""
+    if not len(days):
+        return [], Cut(0)
     ends = np.append(np.flatnonzero(days[1:] != days[:-1]) + 1, len(days))
     starts = np.append(0, ends[:-1])
     if len(days) < _LONG_RUN * len(ends) and len(ends) > 1:
