@@ -63,8 +63,8 @@ def by_day(days: np.ndarray) -> Iterator[tuple[date, np.ndarray]]:
     """
     order = np.argsort(days, kind="stable")
     found, starts = np.unique(days[order], return_index=True)
-    for day, places in zip(found, np.split(order, starts[1:]), strict=True):
-        yield day.astype("datetime64[D]").item(), places
+    for day, start, end in zip(found, starts, [*starts[1:], len(days)], strict=False):
+        yield day.astype("datetime64[D]").item(), order[start:end]
 
 
 def _defined(
