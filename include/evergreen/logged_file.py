@@ -1,12 +1,13 @@
 """One day of the prediction log as a Parquet file: how it is written, and read again.
 
-Text is kept as dictionaries and pages carry checksums. Rows of one day may come of several runs, and
-their columns may differ: a column that one of them lacks is missing there, and one whose types do not
-go together is text for that day. Needs pyarrow.
+Text is kept as dictionaries. Pages carry checksums, and the footer a digest, which stands before it.
+Rows of one day may come of several runs, and their columns may differ: a column that one of them lacks
+is missing there, and one whose types do not go together is text for that day. Needs pyarrow.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -24,6 +25,10 @@ from evergreen.row_times import within
 from evergreen.window import Window
 
 ROWS_PER_GROUP = 65_536
+
+_SEAL = b"EVGL"
+_SEALED = len(_SEAL) + hashlib.sha256().digest_size
+_TAIL = 8  # the footer's length and PAR1
 
 
 def unified(schemas: Iterable[pa.Schema]) -> pa.Schema:
@@ -60,11 +65,7 @@ def write_logged(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch
             with suppress(OSError, pa.ArrowException):  # it may fail for the same reason
                 writer.close()
             raise
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    _seal_footer(path)
 
 
 class LoggedFile:
@@ -75,14 +76,14 @@ class LoggedFile:
     """
 
     def __init__(self, file: Any, time_column: str) -> None:
-        metadata = pq.read_metadata(file)
+        metadata = pq.read_metadata(pa.BufferReader(_verified_footer(file)))
         schema = metadata.schema.to_arrow_schema()
         text = [field.name for field in schema if field.type == TEXT]
-        self._time_column = time_column
-        self._metadata = metadata
         self._reader = pq.ParquetFile(
             file, metadata=metadata, read_dictionary=text, page_checksum_verification=True
         )
+        self._time_column = time_column
+        self._metadata = metadata
         self.schema: pa.Schema = schema
 
     def rows(
@@ -103,7 +104,7 @@ class LoggedFile:
                 needed.append(self._time_column)
             if rightly is None and VERSION not in needed:
                 needed.append(VERSION)
-            for batch in self._reader.iter_batches(ROWS_PER_GROUP, row_groups=[group], columns=needed):
+            for batch in self._batches(group, needed):
                 kept = batch
                 if timely is None:
                     kept = kept.filter(within(kept.column(self._time_column), window))
@@ -118,7 +119,7 @@ class LoggedFile:
             inside = self._timely(group, window)
             if inside is True:
                 continue
-            for batch in self._reader.iter_batches(ROWS_PER_GROUP, row_groups=[group]):
+            for batch in self._batches(group):
                 kept = batch
                 if inside is None:
                     kept = batch.filter(pc.invert(within(batch.column(self._time_column), window)))
@@ -137,10 +138,21 @@ class LoggedFile:
         return found
 
     def _read_newest(self, group: int, before: datetime) -> datetime | None:
-        (times,) = self._reader.read_row_group(group, columns=[self._time_column]).columns
-        early = times.filter(pc.less(times, pa.scalar(before, times.type)))
-        newest: datetime | None = pc.max(early).as_py()
+        newest: datetime | None = None
+        for batch in self._batches(group, [self._time_column]):
+            times = batch.column(self._time_column)
+            early = pc.max(times.filter(pc.less(times, pa.scalar(before, times.type)))).as_py()
+            newest = max(filter(None, (newest, early)), default=None)
         return newest
+
+    def _batches(self, group: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield a group's rows, as many as its footer says."""
+        missing = self._metadata.row_group(group).num_rows
+        for batch in self._reader.iter_batches(ROWS_PER_GROUP, row_groups=[group], columns=columns):
+            missing -= len(batch)
+            yield batch
+        if missing:
+            raise pa.ArrowInvalid(f"row group {group} differs by {missing} rows from what was written")
 
     def _timely(self, group: int, window: Window) -> bool | None:
         """Return whether a group's rows all lie in the window, None where that must be looked at."""
@@ -167,6 +179,41 @@ class LoggedFile:
         if not found.is_stats_set or not found.statistics.has_min_max:
             return None
         return found.statistics
+
+
+def _seal_footer(path: Path) -> None:
+    """Put the footer's digest before it, where no Parquet reader looks."""
+    with path.open("r+b") as file:
+        start = file.seek(-_TAIL, os.SEEK_END) - _length(file.read(_TAIL))
+        file.seek(start)
+        footer = file.read()
+        file.seek(start)
+        file.write(_SEAL + hashlib.sha256(footer).digest() + footer)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _verified_footer(file: Any) -> bytes:
+    """Return the footer, as a Parquet file without rows; a damaged one can crash who parses it.
+
+    Raises:
+        pa.ArrowInvalid: it is not what was written.
+    """
+    size = file.seek(0, os.SEEK_END)
+    if size >= _TAIL + _SEALED:
+        file.seek(size - _TAIL)
+        start = size - _TAIL - _length(file.read(_TAIL)) - _SEALED
+        if start > 0:
+            file.seek(start)
+            sealed = file.read(size - start)
+            seal, footer = sealed[:_SEALED], sealed[_SEALED:]
+            if seal == _SEAL + hashlib.sha256(footer).digest():
+                return b"PAR1" + bytes(footer)
+    raise pa.ArrowInvalid("the footer is not what was written")
+
+
+def _length(tail: bytes) -> int:
+    return int.from_bytes(tail[:4], "little")
 
 
 def _answered_by(versions: pa.Array, version: int | None) -> pa.Array:
