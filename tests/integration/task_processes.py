@@ -1,8 +1,8 @@
 """Imports everything once, then forks a process per task and lets it run the real operator.
 
 Reads one JSON line per task from standard input, with the keys home, task, try_number and fail (the name
-of a failpoint, or null); answers with one: {"code": ...}. Code 0: success, 99: skipped, 137: killed at
-the failpoint, 1: error.
+of a failpoint, or null), and for other DAGs than the retrain of April dag and end; answers with one:
+{"code": ...}. Code 0: success, 99: skipped, 137: killed at the failpoint, 1: error.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import traceback
+from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ PRELOADED = (
     "evergreen.ledger.store",
     "evergreen.adapters.gx_validator",
     "evergreen.adapters.mlflow_trainer",
-    "evergreen_airflow.factory",
+    "evergreen_airflow.dag_kinds",
 )
 
 
@@ -65,15 +66,19 @@ def run_task(model_file: Path, order: dict) -> int:
     from airflow.utils.types import DagRunType
 
     from evergreen.loading import load_spec
-    from evergreen_airflow.factory import build_retrain_dag
+    from evergreen_airflow.dag_kinds import KINDS
 
     os.environ["EVERGREEN_HOME"] = order["home"]
     if order["fail"]:
         os.environ["EVERGREEN_FAIL"] = order["fail"]
-    end = datetime(2013, 4, 1, tzinfo=UTC)
+    if order["task"] == "ask":
+        return ask_for_a_retrain(model_file.stem, Path(order["home"]))
+    end = datetime.fromisoformat(order.get("end", "2013-04-01T00:00:00+00:00"))
+    dag_id = f"{model_file.stem}__{order.get('dag', 'retrain')}"
+    kind = next(kind for kind in KINDS if kind.dag_id(model_file.stem) == dag_id)
     dag_run = SimpleNamespace(
-        run_id="scheduled__2013-04-01",
-        dag_id=f"{model_file.stem}__retrain",
+        run_id=f"scheduled__{end:%Y-%m-%d}",
+        dag_id=dag_id,
         run_type=DagRunType.SCHEDULED,
         data_interval_end=end,
         run_after=end,
@@ -83,10 +88,28 @@ def run_task(model_file: Path, order: dict) -> int:
     ti = SimpleNamespace(try_number=order["try_number"], get_task_states=lambda dag_id, run_ids: {})
     print(f"--- {order}", flush=True)
     try:
-        task = build_retrain_dag(load_spec(model_file), model_file).get_task(order["task"])
-        task.execute({"dag_run": dag_run, "ti": ti, "params": {}})
+        task = kind.build(load_spec(model_file), model_file).get_task(order["task"])
+        events = defaultdict(SimpleNamespace)
+        task.execute({"dag_run": dag_run, "ti": ti, "params": {}, "outlet_events": events})
     except AirflowSkipException:
         return SKIPPED
+    return 0
+
+
+def ask_for_a_retrain(model: str, home: Path) -> int:
+    """Put a request into the queue, as a check of the watch does."""
+    from evergreen.ledger import open_ledger
+    from evergreen.steps import requests
+    from evergreen.watch_results import RetrainRequest
+
+    request = RetrainRequest(
+        f"{model}/monitor/1", datetime(2013, 3, 31, tzinfo=UTC), "x drifted", "watch"
+    )
+    home.mkdir(parents=True, exist_ok=True)
+    ledger = open_ledger(f"sqlite:///{home / 'ledger.db'}", 600)
+    lease = ledger.acquire(model, request.key, "monitor")
+    requests.ask(SimpleNamespace(ledger=ledger), request, lease)
+    ledger.close()
     return 0
 
 
