@@ -43,6 +43,7 @@ class Scored:
     rows: int
     log_uri: str
     note: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

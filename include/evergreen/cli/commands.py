@@ -96,6 +96,23 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "score",
+        "Score fresh rows with a model's champion here, without Airflow, into the prediction log",
+        "evergreen.cli.score:score",
+        (
+            _NAME,
+            *_WALK,
+            Arg(
+                ("--again",),
+                "also windows that were scored by this command already: their rows are replaced",
+                {"action": "store_true"},
+            ),
+            Arg(("--reason",), "why, for the record", {"default": "scored by hand", "metavar": "TEXT"}),
+            _MODELS,
+            _JSON,
+        ),
+    ),
+    Command(
         "monitor",
         "Check a model's champion here, without Airflow: drift, loss, and whether to retrain",
         "evergreen.cli.monitor:monitor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def score(
 
     The champion is the one of the as-of, so a backfilled run of a past window meets the version of that
     time. Rows take the place of all rows of the window that the log holds. Without a champion nothing is
-    scored, and `note` says so.
+    scored or recorded, and `note` says so.
 
     Raises:
         BadConfiguration: the model file has no section `score`.
@@ -55,9 +56,10 @@ def score(
     lease: Lease | None = None
     try:
         with holding(workspace, run_key, "score", "score") as lease:
-            scored = _scored(workspace, run_key, model, window, lease)
+            scored = replace(_scored(workspace, run_key, model, window, lease), reason=reason)
             failpoint("score.logged")
-            record(workspace, "scored", run_key, scored, lease)
+            if scored.version is not None:  # where nothing was done, a later try may find a champion
+                record(workspace, "scored", run_key, scored, lease)
     finally:
         if lease is not None:
             with suppress(LedgerError):  # it runs out by itself; a held one is waited for
