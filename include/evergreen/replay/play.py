@@ -22,8 +22,10 @@ from evergreen.workspace import Workspace
 FIRST = "first champion of the replay"
 SCHEDULED = "scheduled"
 NOTES = (
-    "the first champion is trained as of the replay's begin, whoever really served then",
+    "the first champion is trained as of the replay's begin; who really served and what was really "
+    "answered is left aside",
     "fitness to serve (size, latency, files that load) is not replayed: every model counts as fit",
+    "a retrain takes no time: what it promotes serves from its as-of on",
     "rows and labels are those that the source gives today, not as they stood at the time",
 )
 

