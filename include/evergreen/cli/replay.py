@@ -13,6 +13,7 @@ from rich.console import Console
 from evergreen.cli.commands import OK
 from evergreen.cli.output import say_json
 from evergreen.cli.replay_tables import show
+from evergreen.cli.terminable import terminable
 from evergreen.cli.usage import UsageError, instant, model_path, models_folder
 from evergreen.connections import from_environment
 from evergreen.loading import load_model
@@ -37,7 +38,11 @@ def replay(arguments: Namespace) -> int:
     _need_a_watch(policies)
     cost = _cost(policies)
     found: list[Replay] = []
-    with scratch(Settings.from_environment(), from_environment) as shared, _progress() as told:
+    with (
+        terminable(),
+        scratch(Settings.from_environment(), from_environment) as shared,
+        _progress() as told,
+    ):
         for number, (policy, model) in enumerate(policies.items(), 1):
             with shared.workspace(f"policy-{number}") as workspace:
                 found.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from evergreen import steps
 from evergreen.cli.alone import alone
 from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
 from evergreen.cli.output import complain, say, say_json
+from evergreen.cli.terminable import terminable
 from evergreen.cli.usage import UsageError, model_path, models_folder, past
 from evergreen.connections import from_environment
 from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
@@ -48,7 +48,7 @@ def run(arguments: Namespace) -> int:
     with (
         open_workspace(settings, from_environment) as workspace,
         alone(settings.home, arguments.name),
-        _terminable(),
+        terminable(),
     ):
         wanted = _wanted(workspace, arguments, as_of, model)
         if wanted is None:
@@ -141,16 +141,6 @@ def _go_through(workspace: Workspace, run_key: str) -> None:
             result = step(workspace, run_key)
         if getattr(result, "passed", True) is False:
             return
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a polite request to end (SIGTERM) give the lease back, as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
