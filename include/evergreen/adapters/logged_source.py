@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evergreen.profiles.profile import Profile
 
 LONGEST_LOOK_BACK = timedelta(days=2048)
+ROUNDING = 1e-6
 
 
 class LoggedSource:
@@ -110,8 +111,7 @@ class LoggedSource:
         """Return the batch with the predictions in our columns and without theirs."""
         found = {name: self._numbers(batch, theirs) for name, theirs in self._columns.items()}
         if self._classes:
-            for ours, values in found.items():
-                self._check_shares(values, self._columns[ours])
+            found = {ours: self._shares(found[ours], theirs) for ours, theirs in self._columns.items()}
         if len(self._classes) == 2 and len(found) == 1:
             first, second = prediction_columns(self._classes)
             given = second if second in found else first
@@ -163,10 +163,13 @@ class LoggedSource:
             )
         return batch.column(column)
 
-    def _check_shares(self, values: pa.Array, column: str) -> None:
+    def _shares(self, values: pa.Array, column: str) -> pa.Array:
+        """Return probabilities within 0 and 1, from which rounding may have taken them."""
         ends = pc.min_max(values).as_py()
         low, high = ends["min"], ends["max"]
-        if low is not None and not (low >= 0 and high <= 1):
+        if low is None or (low >= 0 and high <= 1):
+            return values
+        if low < -ROUNDING or high > 1 + ROUNDING:
             raise DataUnusable(
                 f"column {column!r} holds values that are no probabilities",
                 where=self._where,
@@ -174,6 +177,9 @@ class LoggedSource:
                 allowed="0 to 1",
                 fix="name the column of the probability, or divide percentages by 100 in the query",
             )
+        return pc.max_element_wise(
+            pc.min_element_wise(values, 1.0, skip_nulls=False), 0.0, skip_nulls=False
+        )
 
 
 def _columns_of(logged: LoggedPredictions, classes: tuple[str, ...], where: str) -> dict[str, str]:
