@@ -1,9 +1,8 @@
-"""Counting in the database gives what counting the pulled rows gives, on real PostgreSQL and SQLite."""
+"""Counting in PostgreSQL gives what counting the pulled rows gives, to the row."""
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +27,8 @@ from evergreen.profiles.profile import Profile, merged
 from evergreen.results import ColumnType
 from evergreen.window import Window
 from tests.contracts.data_source import data
+
+pytestmark = pytest.mark.needs_postgres
 
 QUERY = "SELECT * FROM rows WHERE at >= :start AND at < :end"
 ALL = "SELECT * FROM rows WHERE :start < :end"
@@ -57,8 +58,7 @@ class Warehouse:
         self.run("DROP TABLE IF EXISTS rows")
         names = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
         self.run(f"CREATE TABLE rows ({names})")
-        mark = "%s" if self.url.get_backend_name() == "postgresql" else "?"
-        self.run(f"INSERT INTO rows VALUES ({', '.join([mark] * len(types))})", rows)
+        self.run(f"INSERT INTO rows VALUES ({', '.join(['%s'] * len(types))})", rows)
 
     def sources(
         self, query: str = QUERY, classes=(), named: Mapping[str, Any] | None = None, **fields: Any
@@ -96,22 +96,6 @@ class Warehouse:
             columns = merged(wanted.values(), layout).columns
             assert merged(pushed.values(), layout).columns == columns
         return pushed
-
-
-@pytest.fixture
-def sqlite(tmp_path):
-    path = tmp_path / "warehouse.db"
-    connection = sqlite3.connect(path)
-
-    def run(statement, rows=None):
-        if rows is None:
-            connection.execute(statement)
-        else:
-            connection.executemany(statement, rows)
-        connection.commit()
-
-    yield Warehouse(sa.make_url(f"sqlite:///{path}"), run)
-    connection.close()
 
 
 @pytest.fixture
@@ -172,21 +156,6 @@ def layouts(draw) -> Layout:
     return Layout((*(each for one in cells for each in one.cells), lengths, ANSWER))
 
 
-@given(layout=layouts(), rows=ROWS, form=st.sampled_from("T "), version=st.sampled_from([None, 1, 7]))
-@RANDOMLY
-def test_random_rows_in_sqlite_are_counted_as_if_pulled(sqlite, layout, rows, form, version):
-    start = WEEK.start.replace(tzinfo=None)
-    sqlite.put(
-        dict.fromkeys(["id", "at", "late", "x", "n", "t", "l", "answer", "version"], ""),
-        [
-            (i, (start + timedelta(seconds=second)).isoformat(form), 0, *values)
-            for i, (second, *values) in enumerate(rows)
-        ],
-    )
-    sqlite.agree(layout, query=ALL, version=version)
-
-
-@pytest.mark.needs_postgres
 @given(
     layout=layouts(),
     rows=ROWS,
@@ -243,7 +212,6 @@ def category(name: str, *names: str, whole: bool = True, kind: str = "string") -
     return Cells(name, "category", kind, categories=names, whole=whole)
 
 
-@pytest.mark.needs_postgres
 def test_texts_of_every_kind_are_counted_as_they_are_read(postgres):
     postgres.run("CREATE TYPE mood AS ENUM ('sad', 'glad')")
     postgres.run(
@@ -273,7 +241,6 @@ def test_texts_of_every_kind_are_counted_as_they_are_read(postgres):
     assert day.unseen == {"padded": ("xy  ",), "mood": ("sad",), "loose": ("A", "b")}
 
 
-@pytest.mark.needs_postgres
 def test_decimals_that_no_double_holds_are_counted_as_the_nearest(postgres):
     tall = ["1e400", "-1e400", "1e-400", "NaN", "Infinity", "0.1", "1.7976931348623157e308"]
     one_row(postgres, {"x": ("numeric", tall), "y": ("real", [0.1, 0.3, 0.7, 16777217, None, 0, 1])})
@@ -281,7 +248,6 @@ def test_decimals_that_no_double_holds_are_counted_as_the_nearest(postgres):
     postgres.agree(laid(*(Cells(name, "number", "double", edges=edges) for name in "xy")))
 
 
-@pytest.mark.needs_postgres
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Amman"])
 def test_calendar_cells_and_days_are_those_of_utc_whatever_the_clock_does(postgres, zone):
     walls = [
@@ -331,7 +297,6 @@ def _calendar(name: str, kind: str) -> Cells:
     return lay_out(pa.table({name: array}), [feature]).cells[0]
 
 
-@pytest.mark.needs_postgres
 def test_columns_that_are_lost_new_or_changed_are_named_as_if_pulled(postgres):
     one_row(
         postgres, {"x": ("text", ["1", "2"]), "new": ("integer", [1, 2]), "empty": ("text", [None] * 2)}
@@ -351,36 +316,25 @@ def test_columns_that_are_lost_new_or_changed_are_named_as_if_pulled(postgres):
     assert ColumnType("new", "int64") in day.columns
 
 
-@pytest.mark.parametrize(
-    "database", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs_postgres)]
-)
-def test_more_columns_than_one_query_takes_and_odd_names_are_counted(database, request, monkeypatch):
-    warehouse = request.getfixturevalue(database)
+def test_more_columns_than_one_query_takes_and_odd_names_are_counted(postgres, monkeypatch):
     monkeypatch.setattr(counting, "COLUMNS_A_QUERY", 3)
     odd = ["select", "Two Words", "KÄSE", "a%b", "a:b", 'quo"te', "(x)", "k0"]
     real = "double precision"
     kinds = {name.replace('"', '""'): (real, [0.5, 2.5, None, 0.5]) for name in odd}
-    one_row(warehouse, kinds, at="2013-03-09 12:00:00")
-    found = warehouse.agree(Layout(tuple(Cells(n, "number", "double", edges=(0.0, 1.0)) for n in odd)))
+    one_row(postgres, kinds)
+    found = postgres.agree(Layout(tuple(Cells(n, "number", "double", edges=(0.0, 1.0)) for n in odd)))
     (day,) = found.values()
     assert day.of("k0").tolist() == [1, 0, 0, 2, 1, 0]
 
 
-@pytest.mark.parametrize(
-    "database", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs_postgres)]
-)
-def test_a_million_categories_give_the_first_ten_examples_of_each_day(database, request):
-    warehouse = request.getfixturevalue(database)
+def test_a_million_categories_give_the_first_ten_examples_of_each_day(postgres):
     names = [f"c{number:05d}" for number in range(30_000)]
-    one_row(warehouse, {"t": ("text", names)}, at="2013-03-09 12:00:00")
-    found = warehouse.agree(laid(category("t", "c00000", "c00002", "\0")))
+    one_row(postgres, {"t": ("text", names)})
+    found = postgres.agree(laid(category("t", "c00000", "c00002", "\0")))
     (day,) = found.values()
     assert day.unseen["t"] == ("c00001", *(f"c{n:05d}" for n in range(3, 12)))
 
 
-@pytest.mark.parametrize(
-    "database", ["sqlite", pytest.param("postgres", marks=pytest.mark.needs_postgres)]
-)
 @pytest.mark.parametrize(
     ("classes", "named"),
     [
@@ -391,64 +345,14 @@ def test_a_million_categories_give_the_first_ten_examples_of_each_day(database, 
         ((), {"prediction": "answer", "version": "version"}),
     ],
 )
-def test_predictions_are_counted_under_their_classes(database, request, classes, named):
-    warehouse = request.getfixturevalue(database)
+def test_predictions_are_counted_under_their_classes(postgres, classes, named):
     columns = {"rest": ("double precision", [0.3, 0.7]), "more": ("double precision", [0.1, None])}
-    one_row(warehouse, columns, at="2013-03-09 12:00:00", answer=0.3)
+    one_row(postgres, columns, answer=0.3)
     names = [f"evergreen__p__{name}" for name in classes] or ["evergreen__prediction"]
     cells = [Cells(name, "number", "double", edges=(0.0, 0.3, 0.7, 1.0)) for name in names]
-    warehouse.agree(Layout(tuple(cells)), classes=classes, named=named)
+    postgres.agree(Layout(tuple(cells)), classes=classes, named=named)
 
 
-def test_sqlite_times_in_every_usual_form_are_counted_without_pulling(sqlite):
-    forms = [
-        "2013-03-09",
-        "2013-03-09 23:59",
-        "2013-03-09T23:59:59",
-        "2013-03-09 23:59:59.999999",
-        "2013-03-09 23:59:59.999",
-        "2013-03-09T23:59:59Z",
-        "2013-03-10T01:30:00+02:00",
-        "2013-03-09T23:59:59.999999-05:00",
-    ]
-    for zone in ("UTC", "America/New_York"):
-        sqlite.put(COLUMNS | {"at": ""}, [(i, at, 0.5, 1) for i, at in enumerate(forms)])
-        sqlite.agree(Layout((ANSWER,)), query=ALL, time_zone=zone)
-
-
-@pytest.mark.parametrize("at", ["2013-03-09 23", "2013-03-09T23:59:59+0200", "2013-03-09 12:00:00.5"])
-def test_sqlite_times_in_a_rarer_form_are_pulled(sqlite, at):
-    sqlite.put(COLUMNS | {"at": ""}, [(1, at, 0.5, 1)])
-    sqlite.agree(Layout((ANSWER,)), query=ALL, pulls=1)
-
-
-def test_text_that_sqlite_would_cut_at_a_nul_is_pulled(sqlite):
-    one_row(sqlite, {"t": ("text", ["a\0b", "a"])}, at="2013-03-09 12:00:00")
-    sqlite.agree(laid(Cells("t", "text", "string", edges=(0.0, 1.0, 2.0))), pulls=1)
-
-
-def test_sqlite_compares_bytes_whatever_collation_a_column_has(sqlite):
-    one_row(sqlite, {"t": ("text COLLATE NOCASE", ["a", "A", "b"])}, at="2013-03-09 12:00:00")
-    (day,) = sqlite.agree(laid(category("t", "a"))).values()
-    assert day.of("t").tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "said"),
-    [
-        ("x", [1, "one"], "mixed types"),
-        ("x", [b"\x01", None], "what no model can use"),
-        ("x", [2**53 + 1, 0.5], "cannot"),
-    ],
-)
-def test_a_sqlite_column_that_cannot_be_pulled_cannot_be_counted_either(sqlite, column, values, said):
-    one_row(sqlite, {column: ("", values)}, at="2013-03-09 12:00:00")
-    counts, _ = sqlite.sources()
-    with pytest.raises(DataUnusable, match=said):
-        counts.count(WEEK, laid(Cells("x", "number", "double", edges=(0.0, 1.0))))
-
-
-@pytest.mark.needs_postgres
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -477,14 +381,12 @@ def test_rows_that_cannot_be_pulled_cannot_be_counted_either_and_the_reason_is_t
         counts.count(WEEK, Layout((ANSWER,)))
 
 
-@pytest.mark.needs_postgres
 @pytest.mark.parametrize("kind", ["jsonb", "interval", "integer[]"])
 def test_a_column_of_a_type_that_is_not_known_is_left_to_the_reader(postgres, kind):
     one_row(postgres, {"odd": (kind, [None])})
     postgres.agree(Layout((ANSWER,)), pulls=1)
 
 
-@pytest.mark.needs_postgres
 def test_a_time_that_no_calendar_holds_is_refused_as_if_pulled(postgres):
     one_row(postgres, {"when": ("timestamp", ["infinity"])})
     counts, _ = postgres.sources(time_zone="Asia/Tokyo")
@@ -492,13 +394,11 @@ def test_a_time_that_no_calendar_holds_is_refused_as_if_pulled(postgres):
         counts.count(WEEK, Layout((_calendar("when", "timestamp[us, tz=UTC]"),)))
 
 
-@pytest.mark.needs_postgres
 def test_a_window_without_rows_has_no_days(postgres):
     postgres.put(COLUMNS, [])
     assert postgres.agree(Layout((ANSWER,))) == {}
 
 
-@pytest.mark.needs_postgres
 @pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
 def test_the_newest_row_is_found_by_the_database(postgres, kind):
     postgres.put(
@@ -515,7 +415,6 @@ def test_the_newest_row_is_found_by_the_database(postgres, kind):
     assert counts.newest(datetime(1, 1, 2, tzinfo=UTC)) is None
 
 
-@pytest.mark.needs_postgres
 def test_rows_are_read_by_the_reader(postgres):
     one_row(postgres, {})
     counts, _ = postgres.sources()

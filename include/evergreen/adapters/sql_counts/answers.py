@@ -6,25 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from evergreen.adapters.sql_counts.cells import number_of
 from evergreen.adapters.sql_counts.columns import DOUBLE, Found, NotPlain
-from evergreen.adapters.sql_counts.dialects import Dialect
 from evergreen.column_types import FLOAT, INT, NULL
 from evergreen.logged_rows import VALUE, VERSION, prediction_columns, probability
 from evergreen.monitor_spec import LoggedPredictions
 
 
 def logged_columns(
-    found: Mapping[str, Found],
-    logged: LoggedPredictions,
-    classes: tuple[str, ...],
-    dialect: Dialect,
+    found: Mapping[str, Found], logged: LoggedPredictions, classes: tuple[str, ...]
 ) -> dict[str, Found]:
     """Return the logged rows' columns by name.
 
     Raises:
         NotPlain: a column that the model file names is not there, or is of another type.
     """
-    answers = dict(_answers(found, logged, classes, dialect))
+    answers = dict(_answers(found, logged, classes))
     named = {logged.prediction, logged.version, *(logged.probabilities or {}).values()}
     columns = {name: column for name, column in found.items() if name not in named}
     if columns.keys() & answers.keys():
@@ -33,10 +30,7 @@ def logged_columns(
 
 
 def _answers(
-    found: Mapping[str, Found],
-    logged: LoggedPredictions,
-    classes: tuple[str, ...],
-    dialect: Dialect,
+    found: Mapping[str, Found], logged: LoggedPredictions, classes: tuple[str, ...]
 ) -> Iterator[tuple[str, Found]]:
     if logged.version is not None:
         version = _named(found, logged.version)
@@ -44,7 +38,7 @@ def _answers(
             raise NotPlain(f"column {logged.version!r} holds no whole numbers")
         yield VERSION, Found(version.column, INT, version.oid)
     named = logged.probabilities or {classes[-1] if classes else "": logged.prediction or ""}
-    given = {name: _number(_named(found, column), dialect) for name, column in named.items()}
+    given = {name: _number(_named(found, column)) for name, column in named.items()}
     if not classes:
         yield from ((VALUE, number) for number in given.values())
         return
@@ -71,7 +65,7 @@ def _named(found: Mapping[str, Found], name: str) -> Found:
     return found[name]
 
 
-def _number(found: Found, dialect: Dialect) -> Found:
+def _number(found: Found) -> Found:
     if found.type not in (FLOAT, INT, NULL):
         raise NotPlain("a prediction is no number")
-    return Found(dialect.number(found), FLOAT, DOUBLE)
+    return Found(number_of(found), FLOAT, DOUBLE)

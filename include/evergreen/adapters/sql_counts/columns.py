@@ -1,32 +1,19 @@
-"""The columns of a query, as the database has them, or that rows must be pulled to know them.
-
-PostgreSQL says the type of each column. SQLite keeps any value in any column, so it is asked which
-types there are.
-"""
+"""The columns of a query, as PostgreSQL has them, and the types they have when they are pulled."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from evergreen.column_types import FLOAT, INT, NULL, TEXT
+from evergreen.column_types import TEXT
 from evergreen.sql_session import POSTGRES_TYPES
 
 REAL, DOUBLE, BPCHAR, WITHOUT_ZONE, NUMERIC = 700, 701, 1042, 1114, 1700
 """PostgreSQL's numbers of the types that need a thought."""
-
-_EXACT = 2**53
-_SQLITE_TYPES = {
-    (None, None): NULL,
-    ("integer", "integer"): INT,
-    ("integer", "real"): FLOAT,
-    ("real", "real"): FLOAT,
-    ("text", "text"): TEXT,
-}
 
 
 class NotPlain(Exception):
@@ -42,10 +29,10 @@ class Found:
     oid: int | None = None
 
 
-def postgres_columns(
+def columns_of(
     connection: sa.Connection, rows: sa.Subquery, names: Sequence[str], oids: Sequence[int | None]
 ) -> dict[str, Found]:
-    """Return the columns of a query on PostgreSQL.
+    """Return the columns of a query.
 
     Raises:
         NotPlain: one of a type that is read in some other way, or not at all.
@@ -62,41 +49,3 @@ def postgres_columns(
     if unknown:
         raise NotPlain(f"column {unknown[0]!r} has a type of its own")
     return {name: Found(rows.c[name], kinds[oid], oid) for name, oid in zip(names, oids, strict=True)}
-
-
-def sqlite_columns(
-    connection: sa.Connection, rows: sa.Subquery, binds: Mapping[str, Any], measured: Sequence[str]
-) -> dict[str, Found]:
-    """Return the columns of a query on SQLite; `measured` are those whose text's length is counted.
-
-    Raises:
-        NotPlain: a column of mixed types, or text whose length SQLite would not tell.
-    """
-    asked: list[sa.ColumnElement[Any]] = []
-    for column in rows.c:
-        kind = sa.func.nullif(sa.func.typeof(column), "null")
-        asked += [sa.func.min(kind), sa.func.max(kind)]
-    said = tuple(connection.execute(sa.select(*asked), binds).one())
-    found = {}
-    for position, column in enumerate(rows.c):
-        kinds = said[2 * position : 2 * position + 2]
-        if kinds not in _SQLITE_TYPES:
-            raise NotPlain(f"column {column.name!r} holds {kinds[0]} and {kinds[1]}")
-        found[column.name] = Found(column, _SQLITE_TYPES[kinds])
-    doubts = [
-        *(
-            sa.and_(sa.func.typeof(column) == "integer", sa.not_(column.between(-_EXACT, _EXACT)))
-            for column, kinds in zip(rows.c, zip(said[::2], said[1::2], strict=True), strict=True)
-            if kinds == ("integer", "real")
-        ),
-        *(
-            sa.func.instr(sa.cast(rows.c[name], sa.LargeBinary), b"\0") > 0
-            for name in measured
-            if name in found and found[name].type == TEXT
-        ),
-    ]
-    if doubts:
-        doubtful = sa.select(sa.func.count()).select_from(rows).where(sa.or_(*doubts))
-        if connection.execute(doubtful, binds).scalar_one():
-            raise NotPlain("a column holds integers beyond 2**53 among fractions, or text with a NUL")
-    return found

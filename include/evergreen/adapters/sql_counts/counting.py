@@ -1,4 +1,4 @@
-"""From the cells of a layout to the database's counts, and back to profiles by day.
+"""From the cells of a layout to PostgreSQL's counts, and back to profiles by day.
 
 Day and cell are one whole number, `day * cells + cell`, so that a column is grouped by one value; it is
 NULL for a row that must be pulled to be understood.
@@ -16,24 +16,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.adapters.sql_counts.answers import are_shares, logged_columns
-from evergreen.adapters.sql_counts.cells import cell_of
-from evergreen.adapters.sql_counts.columns import (
-    WITHOUT_ZONE,
-    Found,
-    NotPlain,
-    postgres_columns,
-    sqlite_columns,
-)
-from evergreen.adapters.sql_counts.dialects import Dialect, Postgres, Sqlite
-from evergreen.adapters.sql_counts.instants import (
-    EARLIEST,
-    LATEST,
-    PostgresTimes,
-    SqliteTimes,
-    Times,
-    days_of,
-    stretches,
-)
+from evergreen.adapters.sql_counts.cells import cell_of, place_of, text_of
+from evergreen.adapters.sql_counts.columns import WITHOUT_ZONE, Found, NotPlain, columns_of
+from evergreen.adapters.sql_counts.instants import EARLIEST, LATEST, Times, days_of, stretches
 from evergreen.column_types import TIME
 from evergreen.logged_rows import VERSION
 from evergreen.monitor_spec import LoggedPredictions
@@ -48,6 +33,7 @@ from evergreen.window import Window
 
 COLUMNS_A_QUERY = 25
 """Columns counted in one pass over the query."""
+_A_DAY = timedelta(days=1)
 
 _ODD_ROW = "a row's time is missing, outside the window or written oddly, or its prediction is no share"
 
@@ -60,7 +46,6 @@ class _Rows:
     columns: Mapping[str, Found]
     day: sa.ColumnElement[Any]
     kept: sa.ColumnElement[bool]
-    dialect: Dialect
     times: Times
 
 
@@ -73,8 +58,6 @@ class Counting:
         self._session = session
         self._connection = connection
         self._data = data
-        self._time_column = data.time_column
-        self._zone = data.time_zone
         self._window = window
         self._binds: dict[str, Any] = {}
 
@@ -120,64 +103,51 @@ class Counting:
         classes: tuple[str, ...],
         version: int | None,
     ) -> _Rows:
-        query, found, dialect = self._found(layout)
-        columns = logged_columns(found, logged, classes, dialect)
-        if self._time_column not in columns or self._time_column in layout.places:
+        query, found = self._found()
+        columns = logged_columns(found, logged, classes)
+        if self._data.time_column not in columns or self._data.time_column in layout.places:
             raise NotPlain("the time column is counted or holds a prediction, too")
-        time = columns[self._time_column]
         low, high = (edge.replace(tzinfo=None) for edge in (self._window.start, self._window.end))
-        near = stretches(self._zone, low - timedelta(days=2), high + timedelta(days=2))
-        times: Times = SqliteTimes(near) if isinstance(dialect, Sqlite) else PostgresTimes(near)
-        day = sa.case((are_shares(columns, classes), times.day(time, self._window)), else_=None)
-        if isinstance(dialect, Postgres):
-            times = self._postgres_times(query, columns, layout)
+        near = Times(stretches(self._data.time_zone, low - 2 * _A_DAY, high + 2 * _A_DAY))
+        day = near.day(columns[self._data.time_column], self._window)
         kept: sa.ColumnElement[bool] = sa.true()
         if version is not None and VERSION in columns:
             answered = columns[VERSION].column
             kept = sa.or_(answered.is_(None), answered == version)
-        return _Rows(query, columns, day, kept, dialect, times)
+        return _Rows(
+            query,
+            columns,
+            sa.case((are_shares(columns, classes), day), else_=None),
+            kept,
+            self._times(query, columns, layout),
+        )
 
-    def _found(self, layout: Layout) -> tuple[sa.Subquery, dict[str, Found], Dialect]:
-        """Return the query, its columns as they are when pulled, and how its database counts."""
-        name = self._connection.dialect.name
-        if name == "sqlite":
-            self._connection.exec_driver_sql("BEGIN")
-        elif name == "postgresql":
-            self._prepare_postgres()
-        else:
-            raise NotPlain(f"{name} is not known to count as rows are counted")
+    def _found(self) -> tuple[sa.Subquery, dict[str, Found]]:
+        """Return the query and its columns, as they are when pulled."""
+        if self._connection.dialect.name != "postgresql":
+            raise NotPlain("only PostgreSQL counts faster than rows are pulled")
+        quiet = sa.func.set_config("jit", "off", True)  # it would compile hundreds of comparisons
+        encoding = sa.func.current_setting("server_encoding")
+        _, text = self._connection.execute(sa.select(quiet, encoding)).one()
+        if text != "UTF8":
+            raise NotPlain(f"the database keeps text as {text}, whose bytes are in another order")
         names, oids = self._session.columns(self._connection, self._window)
         require_columns(names, self._data, self._session.where, labelled=False)
-        has_zone = oids[names.index(self._time_column)] == POSTGRES_WITH_ZONE
-        self._binds = self._session.binds(name, self._window, has_zone)
+        has_zone = oids[names.index(self._data.time_column)] == POSTGRES_WITH_ZONE
+        self._binds = self._session.binds("postgresql", self._window, has_zone)
         query = self._session.clause().columns(*map(sa.column, names)).subquery(SUBQUERY)
-        if name == "postgresql":
-            return query, postgres_columns(self._connection, query, names, oids), Postgres()
-        measured = [cells.column for cells in layout.cells if cells.kind in {"category", "text"}]
-        return query, sqlite_columns(self._connection, query, self._binds, measured), Sqlite()
+        return query, columns_of(self._connection, query, names, oids)
 
-    def _prepare_postgres(self) -> None:
-        """Keep PostgreSQL from compiling hundreds of comparisons; know that its text is UTF-8."""
-        quiet = sa.func.set_config("jit", "off", True)
-        encoding = sa.func.current_setting("server_encoding")
-        _, found = self._connection.execute(sa.select(quiet, encoding)).one()
-        if found != "UTF8":
-            raise NotPlain(f"the database keeps text as {found}")
-
-    def _postgres_times(
-        self, query: sa.Subquery, columns: Mapping[str, Found], layout: Layout
-    ) -> PostgresTimes:
-        """Return how times without a zone are read, from the earliest to the latest there is."""
+    def _times(self, query: sa.Subquery, columns: Mapping[str, Found], layout: Layout) -> Times:
+        """Return how features' times without a zone are read, from the earliest to the latest."""
+        names = [cells.column for cells in layout.cells if cells.kind == "instant"]
         walls = [
-            columns[cells.column].column
-            for cells in layout.cells
-            if cells.kind == "instant"
-            and cells.column in columns
-            and columns[cells.column].oid == WITHOUT_ZONE
+            columns[name].column
+            for name in names
+            if name in columns and columns[name].oid == WITHOUT_ZONE
         ]
-        if not walls or self._zone == "UTC":
-            return PostgresTimes(stretches("UTC", EARLIEST, EARLIEST))
-        ends = [end for wall in walls for end in (sa.func.min(wall), sa.func.max(wall))]
+        if not walls or self._data.time_zone == "UTC":
+            return Times(stretches("UTC", EARLIEST, EARLIEST))
         readable = [
             sa.or_(wall.is_(None), wall.between(sa.literal(EARLIEST), sa.literal(LATEST)))
             for wall in walls
@@ -185,25 +155,33 @@ class Counting:
         asked = sa.select(sa.func.coalesce(sa.func.bool_and(sa.and_(*readable)), True))
         if not self._connection.execute(asked.select_from(query), self._binds).scalar_one():
             raise NotPlain("a time lies out of the years that are read")
+        ends = [end for wall in walls for end in (sa.func.min(wall), sa.func.max(wall))]
         said = self._connection.execute(sa.select(*ends).select_from(query), self._binds).one()
         known = [end for end in said if end is not None]
         low, high = min(known, default=EARLIEST), max(known, default=EARLIEST)
-        return PostgresTimes(stretches(self._zone, low - timedelta(days=1), high + timedelta(days=1)))
+        return Times(stretches(self._data.time_zone, low - _A_DAY, high + _A_DAY))
 
     def _of_types(self, columns: Mapping[str, Found], layout: Layout) -> Profile:
         """Return the profile of one row of these columns: it tells what cannot be counted, and why."""
-        types = {name: found.type for name, found in columns.items()} | {self._time_column: TIME}
+        types = {name: found.type for name, found in columns.items()} | {self._data.time_column: TIME}
         nulls = [pa.nulls(1, kind) for kind in types.values()]
         return count([pa.RecordBatch.from_arrays(nulls, names=list(types))], layout)
 
     def _count(self, rows: _Rows, part: Sequence[Cells], profiles: _Profiles) -> None:
         """Ask for the counts of some columns, and of rows by day."""
-        keys = [rows.day.label("k0")]
-        for number, cells in enumerate(part, start=1):
-            cell = cell_of(cells, rows.columns[cells.column], rows.dialect, rows.times)
-            keys.append((rows.day * len(cells) + cell).label(f"k{number}"))
-        cells_of_rows = sa.select(*keys).select_from(rows.query).where(rows.kept | rows.day.is_(None))
-        asked = rows.dialect.grouped(cells_of_rows, [key.name for key in keys])
+        found = [rows.columns[cells.column] for cells in part]
+        taken = [one.column.label(f"c{number}") for number, one in enumerate(found)]
+        values = _computed_once(
+            sa.select(rows.day.label("day"), *taken)
+            .select_from(rows.query)
+            .where(rows.kept | rows.day.is_(None)),
+            "evergreen_values",
+        )
+        keys = [values.c.day.label("k0")]
+        for number, (cells, one) in enumerate(zip(part, found, strict=True)):
+            cell = cell_of(cells, replace(one, column=values.c[f"c{number}"]), rows.times)
+            keys.append((values.c.day * len(cells) + cell).label(f"k{number + 1}"))
+        asked = _grouped(_computed_once(sa.select(*keys), "evergreen_keys"))
         for number, key, counted in self._connection.execute(asked, self._binds):
             if key is None:
                 raise NotPlain(_ODD_ROW)
@@ -215,19 +193,19 @@ class Counting:
     def _look_at_others(self, rows: _Rows, cells: Cells, profiles: _Profiles) -> None:
         """Ask for the first of a column's values on each day that are no known category."""
         found = rows.columns[cells.column]
-        text = rows.dialect.text(found)
+        text = text_of(found)
         values = (
             sa.select(
                 rows.day.label("day"),
                 sa.func.substr(text, 1, LONGEST_EXAMPLE).label("value"),
             )
             .select_from(rows.query)
-            .where(rows.kept, rows.dialect.place(text, cells.categories) > len(cells.categories))
+            .where(rows.kept, place_of(text, cells.categories) > len(cells.categories))
             .where(found.column.is_not(None))
             .distinct()
             .subquery("evergreen_values")
         )
-        value = rows.dialect.ordered(values.c.value)
+        value = sa.collate(values.c.value, "C")
         rank = sa.func.row_number().over(partition_by=values.c.day, order_by=value)
         ranked = sa.select(values.c.day, values.c.value, rank.label("rank")).subquery("evergreen_ranked")
         first = sa.select(ranked.c.day, ranked.c.value).where(ranked.c.rank <= MOST_EXAMPLES)
@@ -236,6 +214,23 @@ class Counting:
             examples.setdefault(day, []).append(example)
         for day, found_examples in examples.items():
             profiles.unseen.setdefault(day, {})[cells.column] = tuple(sorted(found_examples))
+
+
+def _computed_once(rows: sa.Select[Any], name: str) -> sa.Subquery:
+    """Return rows whose expressions are computed once each, however often they are used.
+
+    The offset keeps PostgreSQL from moving them, and from believing that there are as many cells as
+    values; written so, it does not keep it from sharing the work among processes.
+    """
+    return rows.offset(sa.literal_column("'0'")).subquery(name)
+
+
+def _grouped(rows: sa.Subquery) -> sa.Select[Any]:
+    """Return how often each value of each column stands there: column's number, value and count."""
+    columns = list(rows.c)
+    number = sa.case(*((column.is_not(None), place) for place, column in enumerate(columns)), else_=None)
+    sets = sa.func.grouping_sets(*(sa.tuple_(column) for column in columns))
+    return sa.select(number, sa.func.coalesce(*columns), sa.func.count()).group_by(sets)
 
 
 class _Profiles:

@@ -1,4 +1,4 @@
-"""From a database's times to UTC days and calendar cells, by the rules of `column_types.utc`.
+"""From PostgreSQL's times to UTC days and calendar cells, by the rules of `column_types.utc`.
 
 Databases have rules of their own for the hours that daylight saving repeats or skips, so the zone's
 offsets are taken from ours and bound: wall-clock times between two changes have one offset, those that
@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
 from evergreen.adapters.sql_counts.columns import Found, NotPlain
-from evergreen.adapters.sql_counts.search_tree import search
-from evergreen.column_types import DATE, NULL, TEXT, TIME, utc
+from evergreen.column_types import DATE, TIME, utc
 from evergreen.sql_session import POSTGRES_WITH_ZONE
 from evergreen.window import Window
 
@@ -27,10 +26,8 @@ Expression = sa.ColumnElement[Any]
 EARLIEST, LATEST = datetime(1, 1, 3), datetime(9999, 12, 29)  # noqa: DTZ001
 """Wall-clock times outside these some zone puts out of the years that are read at all."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001
 _TICK = timedelta(microseconds=1)
 _STEP = timedelta(hours=6)
-_SECONDS = len("2013-04-01 06:30:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +82,11 @@ def _instants(walls: np.ndarray, zone: str) -> np.ndarray:
     return read.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
-class Times(Protocol):
-    """How a database reads times."""
+class Times:
+    """How times are read; `walls` are the stretches of all times without a zone."""
+
+    def __init__(self, walls: Sequence[Stretch]) -> None:
+        self._walls = walls
 
     def day(self, found: Found, window: Window) -> Expression:
         """Return the UTC day of the rows' time, counted from the window's first; NULL outside it.
@@ -94,36 +94,22 @@ class Times(Protocol):
         Raises:
             NotPlain: a time column of a type that only the reader understands.
         """
-        ...
-
-    def cell(self, found: Found, parts: int) -> Expression:
-        """Return a time's place among calendar cells of `parts` parts a day, from 1 on; 0 is missing.
-
-        NULL is a time that is not read at all.
-        """
-        ...
-
-
-class PostgresTimes:
-    """Times on PostgreSQL; `walls` are the stretches of all times without a zone."""
-
-    def __init__(self, walls: Sequence[Stretch]) -> None:
-        self._walls = walls
-
-    def day(self, found: Found, window: Window) -> Expression:
-        """Return the UTC day of the rows' time; text is left to the reader."""
         if found.type not in (TIME, DATE):
             raise NotPlain("the time column is no timestamp")
         instant = self._utc(found)
-        ends = (sa.literal(end.replace(tzinfo=None), sa.DateTime) for end in (window.start, window.end))
-        start, end = ends
+        start, end = (
+            sa.literal(end.replace(tzinfo=None), sa.DateTime) for end in (window.start, window.end)
+        )
         day = sa.type_coerce(
             sa.cast(instant, sa.Date) - sa.literal(window.start.date(), sa.Date), sa.Integer
         )
         return sa.case((sa.and_(instant >= start, instant < end), day), else_=None)
 
     def cell(self, found: Found, parts: int) -> Expression:
-        """Return a time's place among calendar cells."""
+        """Return a time's place among calendar cells of `parts` parts a day, from 1 on; 0 is missing.
+
+        NULL is a time that is not read at all.
+        """
         whole_days = found.type == DATE
         instant = sa.cast(found.column, sa.DateTime) if whole_days else self._utc(found)
         place = (_field("isodow", instant) - 1) * parts + 1
@@ -143,80 +129,21 @@ class PostgresTimes:
             for each in self._walls
         ]
         starts = [sa.literal(each.start, sa.DateTime) for each in self._walls[1:]]
-        return sa.type_coerce(search(wall, starts, leaves), sa.DateTime)
+        return sa.type_coerce(_search(wall, starts, leaves), sa.DateTime)
 
 
 def _field(name: str, instant: Expression) -> Expression:
     return sa.cast(sa.func.date_part(name, instant), sa.Integer)
 
 
-class SqliteTimes:
-    """Times on SQLite, where they are text."""
-
-    def __init__(self, walls: Sequence[Stretch]) -> None:
-        self._walls = walls
-
-    def day(self, found: Found, window: Window) -> Expression:
-        """Return the UTC day of the rows' time, of text as most people write times: else it is NULL."""
-        if found.type == NULL:
-            return sa.cast(None, sa.Integer)
-        if found.type != TEXT or window.start.microsecond or window.end.microsecond:
-            raise NotPlain("the times are no text, or the window ends within a second")
-        start, end = (
-            int((edge.replace(tzinfo=None) - _EPOCH).total_seconds())
-            for edge in (window.start, window.end)
-        )
-        first = start // 86_400
-        seconds = self._utc_seconds(found.column)
-        inside = sa.and_(seconds >= start, seconds < end)
-        return sa.case((inside, _whole(seconds, 86_400) - first), else_=None)
-
-    def cell(self, found: Found, parts: int) -> Expression:
-        """Refuse: SQLite's times are text."""
-        raise NotPlain(f"column {found.column} of text is counted in {parts} parts a day")
-
-    def _utc_seconds(self, text: Expression) -> Expression:
-        head, zone = sa.func.substr(text, 1, _SECONDS), sa.func.substr(text, -6)
-        wall = sa.cast(sa.func.strftime("%s", head), sa.Integer)
-        offset = sa.cast(sa.func.strftime("%s", head.concat(zone)), sa.Integer)
-        starts = [_since_epoch(each.start) for each in self._walls[1:]]
-        leaves = [
-            wall - int(each.offset.total_seconds())
-            if each.instant is None
-            else sa.literal(_since_epoch(each.instant))
-            for each in self._walls
-        ]
-        day, hour = sa.func.substr(text, 1, 10), sa.func.substr(text, 12, 2)
-        real = sa.and_(sa.func.strftime("%Y-%m-%d", day) == day, hour < "24")
-        return sa.case(
-            (sa.not_(real), None),
-            (_like(text, _WALL), search(wall, starts, leaves)),
-            (_like(text, [f"{form}Z" for form in _CLOCK]), wall),
-            (_like(text, [f"{form}{_ZONE}" for form in _CLOCK]), offset),
-            else_=None,
-        )
-
-
-_DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_MINUTE = f"{_DAY}[ T][0-9][0-9]:[0-9][0-9]"
-_ZONE = "[+-][0-9][0-9]:[0-9][0-9]"
-_CLOCK = [f"{_MINUTE}:[0-9][0-9]", *(f"{_MINUTE}:[0-9][0-9].{'[0-9]' * n}" for n in (3, 6))]
-_WALL = [*_CLOCK, _MINUTE, _DAY]
-
-
-def _like(text: Expression, forms: Sequence[str]) -> Expression:
-    return sa.or_(*(text.op("GLOB", is_comparison=True)(form) for form in forms))
-
-
-def _since_epoch(wall: datetime) -> int:
-    return (wall - _EPOCH) // timedelta(seconds=1)
-
-
-def _whole(seconds: Expression, unit: int) -> Expression:
-    """Return whole units: the database's division of whole numbers cuts towards zero."""
+def _search(value: Expression, rising: Sequence[Expression], leaves: Sequence[Expression]) -> Expression:
+    """Return the leaf whose number is how many of the rising values are reached, by few comparisons."""
+    if not rising:
+        return leaves[0]
+    middle = len(rising) // 2
     return sa.case(
-        (seconds >= 0, sa.type_coerce(seconds, sa.Integer) // unit),
-        else_=-((-sa.type_coerce(seconds, sa.Integer) + (unit - 1)) // unit),
+        (value < rising[middle], _search(value, rising[:middle], leaves[: middle + 1])),
+        else_=_search(value, rising[middle + 1 :], leaves[middle + 1 :]),
     )
 
 

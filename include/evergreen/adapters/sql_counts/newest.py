@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.adapters.sql_counts.columns import NotPlain, postgres_columns
+from evergreen.adapters.sql_counts.columns import NotPlain, columns_of
 from evergreen.column_types import DATE, TIME
 from evergreen.python_values import typed
 from evergreen.row_times import instants
@@ -26,8 +26,6 @@ def newest(
     Raises:
         NotPlain: times of a type that only the reader understands, or outside the window asked for.
     """
-    if connection.dialect.name != "postgresql":
-        raise NotPlain("only PostgreSQL has times")
     end, length = before.astimezone(UTC), timedelta(days=1)
     while length <= LONGEST_LOOK_BACK:
         try:
@@ -47,7 +45,7 @@ def _newest(
     names, oids = session.columns(connection, window)
     require_columns(names, data, session.where, labelled=False)
     query = session.clause().columns(*map(sa.column, names)).subquery(SUBQUERY)
-    time = postgres_columns(connection, query, names, oids)[data.time_column]
+    time = columns_of(connection, query, names, oids)[data.time_column]
     if time.type not in (TIME, DATE):
         raise NotPlain("the time column is no timestamp")
     binds = session.binds("postgresql", window, time.oid == POSTGRES_WITH_ZONE)
