@@ -13,10 +13,13 @@ from evergreen.names import (
     did_you_mean,
     invalid_dag_id,
     model_of_dag_id,
+    monitor_dag_id,
     name_problem,
     retrain_dag_id,
+    score_dag_id,
 )
 
+IDS = (retrain_dag_id, score_dag_id, monitor_dag_id, invalid_dag_id)
 NAMES = st.from_regex(NAME_PATTERN, fullmatch=True).filter(lambda name: name_problem(name) is None)
 
 
@@ -54,9 +57,8 @@ def test_a_reserved_name_is_refused(name):
 
 @given(NAMES, NAMES)
 def test_ids_are_equal_only_where_names_are(one, other):
-    ids_of_one = {retrain_dag_id(one), invalid_dag_id(one)}
-    ids_of_other = {retrain_dag_id(other), invalid_dag_id(other)}
-    assert len(ids_of_one) == 2
+    ids_of_one, ids_of_other = {id_(one) for id_ in IDS}, {id_(other) for id_ in IDS}
+    assert len(ids_of_one) == len(IDS)
     assert (one == other) == bool(ids_of_one & ids_of_other)
 
 
@@ -65,7 +67,7 @@ def test_the_id_of_a_broken_file_is_an_airflow_id_and_never_a_models(stem, name)
     dag_id = invalid_dag_id(stem)
     assert re.fullmatch(r"[\w.-]{1,250}", dag_id, re.ASCII)
     if stem != name:
-        assert dag_id not in {retrain_dag_id(name), invalid_dag_id(name)}
+        assert dag_id not in {id_(name) for id_ in IDS}
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
@@ -79,8 +81,7 @@ def test_a_file_name_that_is_not_utf8_has_an_id_too():
 
 @given(NAMES)
 def test_an_id_leads_back_to_its_model(name):
-    assert model_of_dag_id(retrain_dag_id(name)) == name
-    assert model_of_dag_id(invalid_dag_id(name)) == name
+    assert {model_of_dag_id(id_(name)) for id_ in IDS} == {name}
 
 
 @pytest.mark.parametrize("dag_id", ["flights", "flights__other", "__retrain", ""])
