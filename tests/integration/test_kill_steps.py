@@ -21,10 +21,13 @@ from evergreen.failpoints import EXIT_CODE
 from evergreen.ledger import open_ledger
 from evergreen.results import Refit, Release, Snapshot, from_json
 from evergreen.steps import STEPS
+from evergreen.watch_questions import past_requests
 
 ROOT = Path(__file__).parents[2]
 NAME = "arrivals"
 RUN = f"{NAME}/scheduled__2013-04-01"
+TASKS = ("ask", *STEPS)
+"""A check of the watch asks for a retrain, and a run of the schedule serves it."""
 
 MODEL = """\
 schema_version: 1
@@ -58,8 +61,14 @@ expectations:
 """
 
 
-FIRST_REACHED_BY = {"ledger.before_migrated": "resolve_window", "tracking.migrated": "train"}
-"""What is made once, by the first task that needs it."""
+REACHED_BY = {
+    "ledger.before_migrated": "ask",
+    "requests.asked": "ask",
+    "requests.taken": "resolve_window",
+    "tracking.migrated": "train",
+    "requests.closed": "report",
+}
+"""What is made once, by the first task that needs it, and what the queue of requests is for."""
 
 
 def failpoints() -> dict[str, list[str]]:
@@ -70,18 +79,18 @@ def failpoints() -> dict[str, list[str]]:
     found: set[str] = set()
     for path in (ROOT / "include" / "evergreen").rglob("*.py"):
         found |= set(re.findall(r'failpoint\("([a-z_.]+)"\)', path.read_text(encoding="utf-8")))
-    by_task: dict[str, list[str]] = {step: [] for step in STEPS}
+    by_task: dict[str, list[str]] = {task: [] for task in TASKS}
     for name in sorted(found):
         area = name.partition(".")[0]
-        if name in FIRST_REACHED_BY:
-            by_task[FIRST_REACHED_BY[name]].append(name)
+        if name in REACHED_BY:
+            by_task[REACHED_BY[name]].append(name)
         elif area == "ledger":
             for points in by_task.values():
                 points.append(name)
         elif area == "train" and name != "train.trained":
             by_task["train"].append(name)
             by_task["refit"].append(name)
-        else:
+        elif area in by_task:  # the others are of checks and of scoring
             by_task[area].append(name)
     return by_task
 
@@ -154,7 +163,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
 def undisturbed(tasks: Tasks) -> dict:
     """What a run without a kill comes to."""
     home = tasks.folder / "undisturbed"
-    for step in STEPS:
+    for step in TASKS:
         assert tasks.run(home, step) == 0, tasks.log()
     return state_of(home)
 
@@ -184,6 +193,7 @@ def state_of(home: Path) -> dict:
     try:
         audit = ledger.verify()
         entries = list(ledger.entries())
+        requests = past_requests(ledger, NAME)
     finally:
         ledger.close()
     bodies = {entry.kind: entry.body for entry in entries}
@@ -215,6 +225,7 @@ def state_of(home: Path) -> dict:
         "aliases": dict(client.get_registered_model(NAME).aliases),
         "serving": pointer["version"],
         "outcome": bodies["run_finished"]["outcome"],
+        "requests": [(past.request.key, past.taken_by, past.outcome) for past in requests],
     }
 
 
@@ -225,6 +236,7 @@ def test_the_undisturbed_run_promotes_its_challenger(undisturbed: dict):
     assert len(undisturbed["snapshots"]) == 1
     assert undisturbed["serving"] == 1
     assert undisturbed["aliases"] == {"champion": 1}
+    assert undisturbed["requests"] == [(f"{NAME}/monitor/1", RUN, "promoted")]
 
 
 @pytest.mark.parametrize("killed_at", rounds(), ids=lambda points: f"{len(points)}-tasks-killed")
@@ -232,7 +244,7 @@ def test_tasks_killed_and_retried_end_as_if_they_had_never_been_killed(
     tasks: Tasks, undisturbed: dict, killed_at: dict[str, str], request: pytest.FixtureRequest
 ):
     home = tasks.folder / request.node.name
-    for step in STEPS:
+    for step in TASKS:
         if step in killed_at:
             assert tasks.run(home, step, fail=killed_at[step]) == EXIT_CODE, tasks.log()
         assert tasks.run(home, step, try_number=2) == 0, tasks.log()
