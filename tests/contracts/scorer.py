@@ -9,14 +9,17 @@ import pytest
 from evergreen.comparison import Serving
 from evergreen.errors import DataUnusable
 from evergreen.ports import Scorer
+from evergreen.profiles.codec import baseline_from_bytes
 from evergreen.results import Candidate, from_json, to_json
 from tests.training_runs import rows_of
 
 
 class ScorerContract:
-    """Inherit, and give fixtures `scorer`, `classifier` and `regressor` (candidates it can run).
+    """Inherit, and give fixtures `scorer`, `classifier` and `regressor` (candidates it can run), and
+    `before_baselines`, whose files hold no baseline.
 
-    Both were trained with the test rows `rows_of(80, 1)`, so that these reproduce their references.
+    The first two were trained with the test rows `rows_of(80, 1)`, so that these reproduce their
+    references.
     """
 
     def test_a_classifier_gives_probabilities_the_same_each_time(
@@ -78,3 +81,23 @@ class ScorerContract:
     ) -> None:
         with pytest.raises(DataUnusable, match="carrier"):
             scorer.probe(classifier, rows_of(80, 1).drop_columns(["carrier"]))
+
+    @pytest.mark.parametrize("kind", ["classifier", "regressor"])
+    def test_the_baseline_that_travels_with_a_model_is_of_its_features_and_answers(
+        self, scorer: Scorer, kind: str, request: pytest.FixtureRequest
+    ) -> None:
+        candidate: Candidate = request.getfixturevalue(kind)
+        content = scorer.baseline(candidate)
+        assert content is not None
+        baseline = baseline_from_bytes(content)
+        assert [(cells.column, cells.type) for cells in baseline.layout.cells] == [
+            (feature.name, feature.type) for feature in candidate.features
+        ]
+        assert baseline.features().rows == candidate.rows_trained
+        assert baseline.predictions().rows == candidate.rows_tested
+        assert baseline.classes == candidate.classes
+
+    def test_a_model_that_was_trained_before_there_were_baselines_has_none(
+        self, scorer: Scorer, before_baselines: Candidate
+    ) -> None:
+        assert scorer.baseline(before_baselines) is None

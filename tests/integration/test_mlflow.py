@@ -17,6 +17,7 @@ import pytest
 from evergreen.adapters.child_scorer import ChildScorer
 from evergreen.adapters.mlflow_registry import MlflowRegistry
 from evergreen.adapters.mlflow_trainer import MlflowTrainer, _experiment
+from evergreen.artefacts import describe
 from evergreen.errors import (
     ArtefactDamaged,
     BadConfiguration,
@@ -25,6 +26,7 @@ from evergreen.errors import (
     StoreUnavailable,
 )
 from evergreen.failpoints import EXIT_CODE
+from evergreen.profiles.codec import baseline_from_bytes
 from evergreen.results import Candidate
 from evergreen.serving.tracking import open_client
 from evergreen.training import estimators
@@ -141,6 +143,43 @@ def test_a_refit_keeps_no_metric_and_no_picture_and_names_what_was_tested(
     assert tags["evergreen.train_window"] == "[2013-01-01T00:00Z, 2013-05-01T00:00Z)"
     assert "evergreen.test_window" not in tags
     assert "evergreen.refit_of" not in client.get_run(tested.run_id).data.tags
+
+
+def test_the_baseline_is_one_of_the_models_own_files_and_the_same_rows_give_the_same(
+    trainer: MlflowTrainer,
+) -> None:
+    one, other = (train(trainer, key, spec_of("baseline_file")) for key in ("a", "b"))
+    kept = [folder_of(each.model.uri) / "baseline.json" for each in (one, other)]
+    assert kept[0].read_bytes() == kept[1].read_bytes()
+    assert describe(kept[0]) in one.model.artefacts
+
+
+def test_a_refit_carries_the_features_that_it_learnt_and_the_answers_of_the_tested_model(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore
+) -> None:
+    spec = spec_of("refit_baseline")
+    tested = train(trainer, "tested", spec)
+    refit = train(trainer, "refit", spec, refit_of=tested, train=rows_of(280, 0))
+    scorer = ChildScorer(mlflow_store.tracking_uri, ())
+    contents = [scorer.baseline(candidate) for candidate in (tested, refit)]
+    first, second = (baseline_from_bytes(content) for content in contents if content is not None)
+    assert (first.features().rows, second.features().rows) == (200, 280)
+    assert second.level == first.level
+    assert second.calibrator == first.calibrator
+    assert second.predictions().counts.tolist() == first.predictions().counts.tolist()
+
+
+def test_a_baseline_that_was_changed_is_refused_by_the_watch_and_by_a_refit(
+    trainer: MlflowTrainer, mlflow_store: MlflowStore
+) -> None:
+    spec = spec_of("baseline_changed")
+    tested = train(trainer, "tested", spec)
+    file = folder_of(tested.model.uri) / "baseline.json"
+    file.write_bytes(file.read_bytes().replace(b'"log_loss"', b'"log_lose"'))
+    with pytest.raises(ArtefactDamaged, match=r"altered file 'baseline\.json'"):
+        ChildScorer(mlflow_store.tracking_uri, ()).baseline(tested)
+    with pytest.raises(ArtefactDamaged, match=r"altered file 'baseline\.json'"):
+        train(trainer, "refit", spec, refit_of=tested, train=rows_of(280, 0))
 
 
 def test_attached_files_lie_under_evidence_and_the_last_of_a_name_counts(

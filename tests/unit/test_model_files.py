@@ -12,7 +12,7 @@ import pytest
 from evergreen.artefacts import folder_digest
 from evergreen.errors import ArtefactDamaged, ModelRefused
 from evergreen.results import Artefact, ModelArtefact
-from evergreen.serving.model_files import TRUSTED_TYPES, fetch, load, private_folder
+from evergreen.serving.model_files import TRUSTED_TYPES, fetch, fetch_file, load, private_folder
 from tests.stored_models import HOSTILE, StoredModel, fitted, honest
 
 NO_TRACKING = "sqlite:////no/such/place"
@@ -132,7 +132,17 @@ def test_files_that_changed_since_they_were_recorded_are_refused(
     damage(stored)
     with pytest.raises(ArtefactDamaged, match=reason):
         fetched(recorded, tmp_path)
+    with pytest.raises(ArtefactDamaged, match=reason):
+        fetch_file(recorded, "MLmodel" if damage is linked_elsewhere else "model.skops", NO_TRACKING)
     assert not stored.marker.exists()
+
+
+def test_one_file_is_fetched_as_it_was_recorded_and_a_file_that_never_was_is_none(
+    stored: StoredModel,
+) -> None:
+    recorded = stored.recorded()
+    assert fetch_file(recorded, "MLmodel", NO_TRACKING) == (stored.folder / "MLmodel").read_bytes()
+    assert fetch_file(recorded, "baseline.json", NO_TRACKING) is None
 
 
 def test_a_list_of_files_that_is_not_the_digest_s_is_refused(
@@ -141,6 +151,8 @@ def test_a_list_of_files_that_is_not_the_digest_s_is_refused(
     recorded = stored.recorded()
     with pytest.raises(ArtefactDamaged, match="does not have the model's digest"):
         fetched(replace(recorded, artefacts=recorded.artefacts[1:]), tmp_path)
+    with pytest.raises(ArtefactDamaged, match="does not have the model's digest"):
+        fetch_file(replace(recorded, artefacts=()), "baseline.json", NO_TRACKING)
 
 
 @pytest.mark.parametrize("name", ["../out.skops", "/tmp/out.skops", "a/../../out.skops"])
@@ -151,6 +163,8 @@ def test_a_recorded_name_that_leads_out_writes_nothing(
     model = ModelArtefact(stored.folder.as_uri(), folder_digest(artefacts), artefacts)
     with pytest.raises((ArtefactDamaged, ModelRefused)):
         fetched(model, tmp_path)
+    with pytest.raises((ArtefactDamaged, ModelRefused)):
+        fetch_file(model, name, NO_TRACKING)
     assert not (tmp_path / "out.skops").exists()
 
 

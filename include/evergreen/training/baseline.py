@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 MOST_PERMUTED_ROWS = 5_000
 MOST_PERMUTED_VALUES = 50_000
 """Rows times features; more features are permuted on fewer rows, so that no retrain waits for it."""
-FEWEST_PERMUTED_ROWS = 500
+FEWEST_PERMUTED_ROWS = 300
+MOST_STACKED_ROWS = 20_000
+"""Rows of one prediction: each costs its time by column, too, so that few are made."""
 REPEATS = 2
 
 
@@ -121,8 +123,9 @@ def importance_of(
 ) -> dict[str, float]:
     """Return each feature's share of the permutation importance (Breiman 2001) for the gate's metric.
 
-    A feature is permuted as a whole, a time with all of its calendar columns. What does not make the
-    metric worse has a share of 0. Empty where nothing does, or the metric is undefined.
+    As scikit-learn's, but a feature is permuted as a whole, a time with all of its calendar columns, and
+    all features are predicted on together. What does not make the metric worse has a share of 0. Empty
+    where nothing does, or the metric is undefined.
 
     Args:
         spec: The model file.
@@ -133,42 +136,50 @@ def importance_of(
         classes: As the model's.
     """
     import numpy as np
-    from sklearn.inspection import permutation_importance
 
     metric, sign = spec.gate.metric, 1 if spec.gate.higher_is_better else -1
     most = max(FEWEST_PERMUTED_ROWS, min(MOST_PERMUTED_ROWS, MOST_PERMUTED_VALUES // len(features)))
     rng = np.random.default_rng(spec.train.seed)
     chosen = np.sort(rng.permutation(len(frame))[:most])
     frame, rows = frame.iloc[chosen], _judged(spec, test.take(chosen), classes)
-    owners = [place for place, feature in enumerate(features) for _ in columns_of(feature)]
-    columns = [(name, frame[name].to_numpy()) for name in frame]
-
-    def score(model: Any, places: np.ndarray, _labels: object) -> float:
-        permuted = zip(columns, places.T[owners], strict=True)
-        values = {name: column[order] for (name, column), order in permuted}
-        return sign * _value(metric, rows, predict(model, type(frame)(values), classes))
-
-    # Row numbers are permuted, a column of them for each feature; the frame is put together by them.
-    places = np.repeat(np.arange(len(frame))[:, None], len(features), axis=1)
+    lost = np.zeros(len(features))
+    at_once = max(1, MOST_STACKED_ROWS // len(rows))
     try:
         with one_thread():
-            found = permutation_importance(
-                model,
-                places,
-                np.zeros(len(frame)),
-                scoring=score,
-                n_repeats=REPEATS,
-                random_state=spec.train.seed,
-            )
+            whole = _value(metric, rows, predict(model, frame, classes))
+            for first in list(range(0, len(features), at_once)) * REPEATS:
+                some = range(first, min(first + at_once, len(features)))
+                answers = predict(model, _permuted(frame, features, some, rng), classes)
+                parts = np.split(answers, len(some))
+                lost[some] += [sign * (whole - _value(metric, rows, part)) for part in parts]
     except (ValueError, EvergreenError) as exc:
         log.info("no permutation importance: %s", exc)
         return {}
-    gains = np.maximum(np.nan_to_num(found.importances_mean), 0.0)
-    if not gains.sum():
+    lost = np.maximum(lost, 0.0)
+    if not lost.sum():
         return {}
     return {
-        feature.name: float(share) for feature, share in zip(features, gains / gains.sum(), strict=True)
+        feature.name: float(share) for feature, share in zip(features, lost / lost.sum(), strict=True)
     }
+
+
+def _permuted(
+    frame: pd.DataFrame, features: tuple[ColumnType, ...], some: range, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Return the frame once for each of some features, below each other, that feature permuted."""
+    import numpy as np
+    import pandas as pd
+
+    owners = [place for place, feature in enumerate(features) for _ in columns_of(feature)]
+    orders = {place: rng.permutation(len(frame)) for place in some}
+    columns: dict[str, np.ndarray] = {}
+    for name, owner in zip(frame, owners, strict=True):
+        values = frame[name].to_numpy()
+        stacked = np.tile(values, (len(some), 1))
+        if owner in some:
+            stacked[some.index(owner)] = values[orders[owner]]
+        columns[str(name)] = stacked.ravel()
+    return pd.DataFrame(columns, copy=False)
 
 
 def _counted(
