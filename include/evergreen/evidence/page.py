@@ -123,6 +123,15 @@ class Page:
             self.figure.savefig(content, format="png")
         return content.getvalue()
 
+    def svg(self) -> bytes:
+        """Return the page as an SVG that holds its glyphs; the same page is the same bytes."""
+        from matplotlib import rc_context
+
+        content = io.BytesIO()
+        with quiet_about_glyphs(), rc_context({"svg.hashsalt": "evergreen"}):
+            self.figure.savefig(content, format="svg", metadata={"Date": None})
+        return content.getvalue()
+
 
 def height_of(lines: int, size: float) -> float:
     """Return how tall so many lines are, in inches."""
