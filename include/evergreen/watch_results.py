@@ -81,12 +81,15 @@ class Chance:
     """What a distance is where nothing changed: the first three moments of its null distribution.
 
     `natural` is the share of `mean` that the baseline's own rhythm (days, weekdays) adds to sampling.
+    `tail` are the values that chance exceeds as rarely as `drift.chance.TAIL` says, where they are known
+    better than three moments tell.
     """
 
     mean: float
     sd: float
     skew: float
     natural: float = 0.0
+    tail: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,17 +33,18 @@ class Distance:
         title: What people call it.
         measure: The distance itself.
         ordered: Whether it means something only where cells lie on a line.
-        curvature: Near 0 the distance, or its square where `root`, is the quadratic form of this matrix;
-            None where it is no smooth function of the shares.
-        root: Whether the quadratic form is the distance's square.
-        terms: What each cell adds to the distance, or to its square; None where cells do not add up.
+        degree: How it grows near 0 with the differences of shares: 1 as they do, 2 as their square.
+        curvature: Near 0 the distance (its square where `degree` is 1) is the quadratic form of this
+            matrix; None where it is no smooth function of the shares.
+        terms: What each cell adds to the distance (to its square where `degree` is 1); only where that
+            grows no faster than the cell's rows, so that few rows in rare cells can be reckoned exactly.
     """
 
     title: str
     measure: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
     ordered: bool = False
+    degree: int = 2
     curvature: Callable[[np.ndarray], np.ndarray] | None = None
-    root: bool = False
     terms: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
@@ -51,25 +52,19 @@ DISTANCES: Mapping[DistanceName, Distance] = {
     "anderson_darling": Distance(
         "Anderson-Darling", anderson_darling.distance, ordered=True, curvature=anderson_darling.curvature
     ),
-    "chi_square": Distance(
-        "chi-square", chi_square.distance, curvature=chi_square.curvature, terms=chi_square.terms
-    ),
-    "hellinger": Distance(
-        "Hellinger",
-        hellinger.distance,
-        curvature=hellinger.curvature,
-        root=True,
-        terms=hellinger.terms,
-    ),
+    "chi_square": Distance("chi-square", chi_square.distance, curvature=chi_square.curvature),
+    "hellinger": Distance("Hellinger", hellinger.distance, degree=1, curvature=hellinger.curvature),
     "jensen_shannon": Distance(
         "Jensen-Shannon",
         jensen_shannon.distance,
+        degree=1,
         curvature=jensen_shannon.curvature,
-        root=True,
         terms=jensen_shannon.terms,
     ),
-    "kolmogorov_smirnov": Distance("Kolmogorov-Smirnov", kolmogorov_smirnov.distance, ordered=True),
-    "l_infinity": Distance("largest difference", l_infinity.distance),
-    "psi": Distance("PSI", psi.distance, curvature=psi.curvature, terms=psi.terms),
-    "wasserstein": Distance("Wasserstein", wasserstein.distance, ordered=True),
+    "kolmogorov_smirnov": Distance(
+        "Kolmogorov-Smirnov", kolmogorov_smirnov.distance, ordered=True, degree=1
+    ),
+    "l_infinity": Distance("largest difference", l_infinity.distance, degree=1),
+    "psi": Distance("PSI", psi.distance, curvature=psi.curvature),
+    "wasserstein": Distance("Wasserstein", wasserstein.distance, ordered=True, degree=1),
 }

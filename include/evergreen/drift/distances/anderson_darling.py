@@ -22,7 +22,8 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     """
     middle = (p + q) / 2
     apart = _at_middles(q - p) ** 2
-    return np.sum(apart * _weights(middle), axis=-1)
+    found: np.ndarray = np.sum(apart * _weights(middle), axis=-1)
+    return found
 
 
 def curvature(p: np.ndarray) -> np.ndarray:

@@ -19,12 +19,8 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     >>> print(distance(np.array([0.5, 0.5]), np.array([0.6, 0.4])).round(4))
     0.04
     """
-    return np.sum(terms(p, q), axis=-1)
-
-
-def terms(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return what each cell adds, shape `(..., k)`."""
-    return (q - p) ** 2 / np.where(p > 0, p, SMALLEST)
+    found: np.ndarray = np.sum((q - p) ** 2 / np.where(p > 0, p, SMALLEST), axis=-1)
+    return found
 
 
 def curvature(p: np.ndarray) -> np.ndarray:

@@ -15,12 +15,8 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     >>> print(distance(np.array([0.5, 0.5]), np.array([0.6, 0.4])).round(4))
     0.0712
     """
-    return np.sqrt(np.sum(terms(p, q), axis=-1))
-
-
-def terms(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return what each cell adds to the distance's square, shape `(..., k)`."""
-    return (np.sqrt(q) - np.sqrt(p)) ** 2 / 2
+    found: np.ndarray = np.sqrt(np.sum((np.sqrt(q) - np.sqrt(p)) ** 2, axis=-1) / 2)
+    return found
 
 
 def curvature(p: np.ndarray) -> np.ndarray:

@@ -20,13 +20,15 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     0.0711
     """
     # Rounding may leave a sum of terms of both signs just below 0.
-    return np.sqrt(np.maximum(np.sum(terms(p, q), axis=-1), 0))
+    found: np.ndarray = np.sqrt(np.maximum(np.sum(terms(p, q), axis=-1), 0))
+    return found
 
 
 def terms(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Return what each cell adds to the distance's square, shape `(..., k)`."""
     middle = (p + q) / 2
-    return (rel_entr(p, middle) + rel_entr(q, middle)) / 2
+    found: np.ndarray = (rel_entr(p, middle) + rel_entr(q, middle)) / 2
+    return found
 
 
 def curvature(p: np.ndarray) -> np.ndarray:

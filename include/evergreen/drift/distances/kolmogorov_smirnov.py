@@ -18,4 +18,5 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     >>> print(distance(np.array([0.2, 0.3, 0.5]), np.array([0.4, 0.4, 0.2])).round(4))
     0.3
     """
-    return np.max(np.abs(np.cumsum(q - p, axis=-1)), axis=-1)
+    found: np.ndarray = np.max(np.abs(np.cumsum(q - p, axis=-1)), axis=-1)
+    return found

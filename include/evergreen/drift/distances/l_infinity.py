@@ -14,4 +14,5 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     >>> print(distance(np.array([0.5, 0.5]), np.array([0.6, 0.4])).round(4))
     0.1
     """
-    return np.max(np.abs(q - p), axis=-1)
+    found: np.ndarray = np.max(np.abs(q - p), axis=-1)
+    return found

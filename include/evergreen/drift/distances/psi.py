@@ -20,15 +20,13 @@ def distance(p: np.ndarray, q: np.ndarray, _positions: np.ndarray | None = None)
     >>> print(distance(np.array([0.5, 0.5]), np.array([0.6, 0.4])).round(4))
     0.0405
     """
-    return np.sum(terms(p, q), axis=-1)
-
-
-def terms(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return what each cell adds, shape `(..., k)`."""
     none = (p <= 0) & (q <= 0)
     expected = np.where(p > 0, p, SMALLEST)
     found = np.where(q > 0, q, SMALLEST)
-    return np.where(none, 0.0, (found - expected) * np.log(found / expected))
+    index: np.ndarray = np.sum(
+        np.where(none, 0.0, (found - expected) * np.log(found / expected)), axis=-1
+    )
+    return index
 
 
 def curvature(p: np.ndarray) -> np.ndarray:

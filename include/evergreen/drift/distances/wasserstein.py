@@ -25,4 +25,5 @@ def distance(p: np.ndarray, q: np.ndarray, positions: np.ndarray | None = None) 
     if positions is None:
         raise ValueError("the Wasserstein distance needs the cells' positions")
     gaps = np.maximum(np.diff(positions), 0)
-    return np.abs(np.cumsum(q - p, axis=-1)[..., :-1]) @ gaps
+    found: np.ndarray = np.abs(np.cumsum(q - p, axis=-1)[..., :-1]) @ gaps
+    return found

@@ -1,0 +1,166 @@
+"""How much windows of the baseline differ by themselves, beyond what the number of their rows explains.
+
+Weekdays and days that resemble the day before make windows differ although nothing happened. How much is
+read from blocks of consecutive days of the baseline, each as long as a check's window: the distance of
+their shares from the whole baseline's, over what sampling alone would give, is one figure M a column.
+Few blocks tell little of it, so no figure is taken for the truth: every ratio r of natural variation to
+sampling (at a block's rows) in `RATIOS` is weighed by how well it explains M. What all columns of a
+model show together is where that weighing begins (`pooled`), so that twenty steady columns vouch for
+one another and a common rhythm is seen although each column shows it dimly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaln
+
+RATIOS = np.concatenate([[0.0], 2.0 ** np.arange(-5, 20.5, 0.5)])
+BEFORE = np.concatenate([[0.5], np.full(len(RATIOS) - 1, 0.5 / (len(RATIOS) - 1))])
+"""How likely each of `RATIOS` is where nothing is known: half for none, the rest alike."""
+_OWN_WORTH = 1.0
+_WEEK = 7
+_FEWEST_BLOCKS = 3
+_ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Natural:
+    """Natural variation of the shares of the cells that the baseline filled.
+
+    Attributes:
+        shape: `(k, rank)`; at ratio r shares differ by nature with covariance `r * shape @ shape.T`.
+        likelihood: `(len(RATIOS),)`: how well each ratio explains the blocks, 1 for the best.
+    """
+
+    shape: np.ndarray
+    likelihood: np.ndarray
+
+    def weights(self, before: np.ndarray = BEFORE) -> np.ndarray:
+        """Return how likely each of `RATIOS` is, now that the blocks were seen; they sum to 1."""
+        weights = before * self.likelihood
+        found: np.ndarray = weights / weights.sum()
+        return found
+
+
+def pooled(columns: Sequence[Natural]) -> np.ndarray:
+    """Return how likely each of `RATIOS` is for a column of which only the other columns are known.
+
+    The nonparametric maximum-likelihood mixture by expectation-maximisation, with `BEFORE` as worth one
+    column (Kiefer and Wolfowitz, Ann. Math. Statist. 27 (1956); Laird, JASA 73 (1978)).
+    """
+    seen = np.array([column.likelihood for column in columns]).reshape(-1, len(RATIOS))
+    weights = BEFORE
+    for _ in range(_ROUNDS):
+        each = weights * seen
+        each /= each.sum(axis=1, keepdims=True)
+        weights = (each.sum(axis=0) + _OWN_WORTH * BEFORE) / (len(seen) + _OWN_WORTH)
+    return weights
+
+
+def natural_of(day_counts: np.ndarray, root: np.ndarray, window_days: int) -> Natural:
+    """Return the natural variation of windows of so many days.
+
+    Args:
+        day_counts: `(days, k)` of the cells that the baseline filled, in the order of days.
+        root: `(k, k)`, the distance's quadratic form is `|root @ (q - p)|^2`.
+        window_days: How long a window is.
+    """
+    rows = day_counts.sum()
+    shares = day_counts.sum(axis=0) / rows
+    noise = root @ (np.diag(shares) - np.outer(shares, shares)) @ root.T
+    blocks, length = _blocks(day_counts, window_days)
+    sizes = blocks.sum(axis=1)
+    used = sizes > 0
+    if used.sum() < _FEWEST_BLOCKS or np.trace(noise) <= 0:
+        return Natural(np.zeros((len(shares), 1)), (RATIOS == 0).astype(float))
+    sizes = sizes[used]
+    apart = (blocks[used] / sizes[:, None] - shares) @ root.T * np.sqrt(sizes)[:, None]
+    inside = 1 - sizes / rows
+    found = apart.T @ apart / len(sizes) - noise * inside.mean()
+    spread = np.trace(noise) / sizes.mean()
+    excess = np.trace(found) / (np.trace(noise) * inside.mean())
+    values, directions = _leading(found)
+    shape = np.linalg.solve(root, directions * np.sqrt(values)) * np.sqrt(spread)
+    effective = len(day_counts) / length
+    rare = _rare(shares, noise, root) / sizes.mean()
+    likelihood = _likelihood(1 + excess, noise, values, directions, effective, rare)
+    return Natural(shape * _ahead(length, window_days, effective), likelihood)
+
+
+def _blocks(day_counts: np.ndarray, window_days: int) -> tuple[np.ndarray, int]:
+    """Return the counts of all blocks of consecutive days, and their length.
+
+    Where the baseline holds fewer than three windows, blocks are shorter, of whole weeks if possible.
+    """
+    days = len(day_counts)
+    length = max(1, min(window_days, days // _FEWEST_BLOCKS))
+    if length > _WEEK:
+        length -= length % _WEEK
+    summed = np.concatenate([np.zeros((1, day_counts.shape[1])), np.cumsum(day_counts, axis=0)])
+    return summed[length:] - summed[:-length], length
+
+
+def _ahead(length: int, window_days: int, effective: float) -> float:
+    """Return by what to multiply a block's natural deviation to have a later window's.
+
+    A longer window varies less, halfway between not at all and as if days were independent; and the
+    baseline's own mean is off by nature, too.
+    """
+    longer = (length / max(window_days, length)) ** 0.5
+    return float(np.sqrt(longer * (1 + _carried(effective))))
+
+
+def _carried(effective: float) -> float:
+    """Return the natural variance of the baseline's mean over that of a block's."""
+    return min(0.5, 1.5 / effective)
+
+
+def _leading(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the leading directions that add up to the trace, as shares of it and columns."""
+    values, vectors = np.linalg.eigh(found)
+    values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+    wanted = max(float(np.trace(found)), values[0], 1e-300)
+    taken = np.diff(np.minimum(np.cumsum(np.concatenate([[0.0], values])), wanted))
+    kept = taken > 1e-3 * wanted
+    kept[0] = True
+    share = np.maximum(taken[kept], 1e-300)
+    return share / share.sum(), vectors[:, kept]
+
+
+def _rare(shares: np.ndarray, noise: np.ndarray, root: np.ndarray) -> float:
+    """Return what rare cells add to the variance of a block's distance over its mean, times its rows."""
+    each = np.sum(root**2, axis=0) * shares
+    return float(np.sum(each**2 / shares) / np.trace(noise) ** 2)
+
+
+def _likelihood(
+    seen: float,
+    noise: np.ndarray,
+    values: np.ndarray,
+    directions: np.ndarray,
+    effective: float,
+    rare: float,
+) -> np.ndarray:
+    """Return how well each of `RATIOS` explains the blocks' mean distance over that of sampling.
+
+    The mean is taken for a gamma variable. Overlapping blocks are worth 1.5 times as many apart.
+    """
+    whole = np.trace(noise)
+    alone = np.sum(noise**2) / whole**2
+    along = np.sum(directions * (noise @ directions), axis=0) @ values / whole
+    blocks, natural_blocks = 1.5 * effective, max(effective - 1, 0.5)
+    ratios = RATIOS * (1 - _carried(effective))
+    mean = 1 + ratios
+    variance = (
+        (2 * alone + rare) / blocks
+        + 4 * ratios * along / blocks
+        + 2 * ratios**2 * np.sum(values**2) / natural_blocks
+    )
+    form = mean**2 / variance
+    at = max(seen, 1e-9)
+    logs = form * np.log(form / mean) + (form - 1) * np.log(at) - form * at / mean - gammaln(form)
+    found: np.ndarray = np.exp(logs - logs.max())
+    return found
