@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ from evergreen.connections import Connections
 from evergreen.ports import DataSource, Ledger
 from evergreen.replay.champions import RegistryInMemory, TargetInMemory
 from evergreen.replay.models import ModelsInMemory
-from evergreen.replay.remembered import RememberedSource
+from evergreen.replay.remembered import RememberedLog, RememberedSource
 from evergreen.results import PinnedModel
 from evergreen.settings import Settings
 from evergreen.wiring import fill, open_ledger, source_for
@@ -32,6 +32,7 @@ class Scratch:
     settings: Settings
     connections: Connections
     models: ModelsInMemory = field(default_factory=ModelsInMemory)
+    sources: dict[str, RememberedSource] = field(default_factory=dict)
 
     @contextmanager
     def workspace(self, policy: str) -> Iterator[Workspace]:
@@ -60,6 +61,7 @@ class Scratch:
         those are of versions that this replay does not have.
         """
         wired = fill(settings, self.connections, ledger)
+        predictions = RememberedLog(wired.predictions)
         return replace(
             wired,
             source_for=self._source_for,
@@ -68,9 +70,8 @@ class Scratch:
             scorer=self.models,
             registry=RegistryInMemory(),
             deployer=TargetInMemory(),
-            logged_for=lambda model, _: wired.predictions.rows(
-                model.spec.name, model.spec.data.time_column
-            ),
+            predictions=predictions,
+            logged_for=lambda model, _: predictions.rows(model.spec.name, model.spec.data.time_column),
         )
 
     @cached_property
@@ -78,19 +79,25 @@ class Scratch:
         return self.folder / "store"
 
     def _source_for(self, model: PinnedModel) -> DataSource:
-        data = model.spec.data.model_dump(mode="json")
-        return self._remembered(source_for(model, self.connections), [data, model.query, model.folder])
+        source = model.spec.data.source
+        return self._remembered(
+            source_for(model, self.connections), model, [source.model_dump(mode="json"), model.query]
+        )
 
     def _scoring_source_for(self, model: PinnedModel, wired: Workspace) -> DataSource:
         score = model.spec.score
         if score is None or score.source is None:
             return self._source_for(model)
-        named = [score.source.model_dump(mode="json"), model.score_query, model.folder]
-        data = model.spec.data.model_dump(mode="json")
-        return self._remembered(wired.scoring_source_for(model), [data, *named])
+        named = ["scoring", score.source.model_dump(mode="json"), model.score_query]
+        return self._remembered(wired.scoring_source_for(model), model, named)
 
-    def _remembered(self, source: DataSource, named: list[object]) -> DataSource:
-        return RememberedSource(source, self.folder / "rows" / digest_of(named)[:16])
+    def _remembered(self, source: DataSource, model: PinnedModel, named: Sequence[object]) -> DataSource:
+        """Return the source that another policy, or an earlier step, may have read already."""
+        data = model.spec.data
+        name = digest_of([*named, model.folder, data.time_column, data.time_zone, data.key])[:16]
+        if name not in self.sources:
+            self.sources[name] = RememberedSource(source, self.folder / "rows" / name, data.time_column)
+        return self.sources[name]
 
 
 @contextmanager
