@@ -199,6 +199,8 @@ class LoggedRows(Protocol):
     ) -> Iterator[pa.RecordBatch]:
         """Yield the window's rows in bounded batches, those columns only; absent ones are left out.
 
+        Text may come as dictionaries. Batches of different days may have different columns and types.
+
         Raises:
             DataUnusable: a missing time column, prediction or table; unreadable times.
             ArtefactDamaged: a partition that cannot be read.

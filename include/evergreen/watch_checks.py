@@ -19,13 +19,17 @@ from evergreen.gate_checks import metric_task
 ORDERED_ONLY = frozenset({"anderson_darling", "kolmogorov_smirnov", "wasserstein"})
 """Distances that mean something only where cells lie on a line."""
 
-_WINDOWS = (("score", "window"), ("monitor", "window"))
+_WINDOWS: Mapping[tuple[str, ...], str] = {
+    ("score", "window"): "the window is empty",
+    ("monitor", "window"): "the window is empty",
+    ("monitor", "health", "stale_after"): "no row is ever this young",
+}
 _AS_OF = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def watch_windows(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
     """Yield a problem for each window that holds nothing or begins before there were dates."""
-    for keys in _WINDOWS:
+    for keys, empty in _WINDOWS.items():
         text = document.find(*keys, kind=str)
         try:
             length = None if text is None else Duration.parse(text)
@@ -34,7 +38,7 @@ def watch_windows(document: Document, path: Path) -> Iterator[Problem]:  # noqa:
         if length is None:
             continue
         if length.count == 0:
-            yield document.problem(keys, "the window is empty", got=str(length))
+            yield document.problem(keys, empty, got=str(length))
             continue
         try:
             length.before(_AS_OF)
