@@ -14,7 +14,7 @@ import numpy as np
 from evergreen.evidence.forest import BLUE, DARK_GREY, EDGE, GREY, INK, SMALL, TEXT
 from evergreen.evidence.numbers import counted, short
 from evergreen.evidence.page import Box, Page, height_of
-from evergreen.profiles.layout import OTHER, Cells
+from evergreen.profiles.layout import ABOVE, BELOW, HIGHEST, LOWEST, MISSING, OTHER, Cells
 from evergreen.text import plain
 from evergreen.watch_picture import INNER, LEFT_OF_AXES, WIDTH, Format, shown_name
 
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 PANEL, BELOW_PANEL = 1.15, 0.45
 MOST_PANELS = 6
-MOST_CATEGORIES = 12
+MOST_CATEGORIES = 10
 MOST_LABELS = 8
 MOST_LINES = 2
+FIRST_BIN = 3
 BAR = 0.4
+NAME = 0.55
+"""The room that a cell's name has at least, in inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +44,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """A cell as it is drawn. `label` stands below it, `low` at its left end."""
+    """A cell as it is drawn. `label` stands below it, `low` and `high` at its ends."""
 
     before: float
     after: float
     label: str = ""
     low: str = ""
+    high: str = ""
 
 
 def columns_picture(changes: Sequence[Change], title: str, kind: Format = "png") -> bytes:
@@ -109,8 +113,9 @@ def _draw(page: Page, change: Change, lines: Sequence[str], top: float) -> None:
 def _label(page: Page, axes: Axes, bars: Sequence[_Bar]) -> None:
     room = (INNER - LEFT_OF_AXES) / max(len(bars), 3) * 0.97
     marks = [(place - 0.5, bar.low) for place, bar in enumerate(bars) if bar.low]
+    marks += [(place + 0.5, bar.high) for place, bar in enumerate(bars) if bar.high]
     marks += [
-        (place, page.fitted(bar.label, SMALL, room if len(bars) <= MOST_CATEGORIES + 2 else 1.0))
+        (place, page.fitted(bar.label, SMALL, max(room, NAME)))
         for place, bar in enumerate(bars)
         if bar.label
     ]
@@ -141,14 +146,26 @@ def _bins(cells: Cells, before: np.ndarray, after: np.ndarray) -> list[_Bar]:
     """Return the bins, with the ends of some named, between those of the other cells that hold rows."""
     bins = max(len(cells.edges) - 1, 0)
     step = max(1, -(-bins // MOST_LABELS))
-    bars = []
-    for place, name in enumerate(cells.names):
-        number = place - 3
-        if 0 <= number < bins:
-            low = short(cells.edges[number]) if number % step == 0 else ""
-            bars.append(_Bar(before[place], after[place], low=low))
-        elif before[place] or after[place]:
-            bars.append(_Bar(before[place], after[place], label=name))
+    apart = [_Bar(0.0, 0.0)] if bins > MOST_LABELS else []
+    special = {
+        name: _Bar(before[place], after[place], label=name)
+        for place, name in enumerate(cells.names)
+        if not FIRST_BIN <= place < FIRST_BIN + bins and (before[place] or after[place])
+    }
+    left = [special[name] for name in (MISSING, LOWEST, BELOW) if name in special]
+    right = [special[name] for name in (ABOVE, HIGHEST) if name in special]
+    last = cells.edges[-2:] if bins % step == 0 else ()
+    high = short(last[1]) if len(set(last)) == 2 else ""
+    within = [
+        _Bar(
+            before[FIRST_BIN + number],
+            after[FIRST_BIN + number],
+            low=short(cells.edges[number]) if number % step == 0 else "",
+            high=high if number == bins - 1 else "",
+        )
+        for number in range(bins)
+    ]
+    bars = [*left, *(apart if left else []), *within, *(apart if right else []), *right]
     return bars or [_Bar(0.0, 0.0)]
 
 
@@ -166,18 +183,23 @@ def _calendar(cells: Cells, before: np.ndarray, after: np.ndarray) -> list[_Bar]
 
 
 def _categories(cells: Cells, before: np.ndarray, after: np.ndarray) -> list[_Bar]:
-    """Return the cells that hold most rows then or now, in their order, and all others as one."""
-    most = np.maximum(before, after)
-    ranked = sorted(np.flatnonzero(most), key=lambda place: -most[place])
-    kept = sorted(ranked[:MOST_CATEGORIES])
+    """Return the cells whose shares changed most, in their order, and all others as one."""
+    moved = np.abs(after - before)
+    there = np.flatnonzero(before + after)
+    ranked = sorted(there, key=lambda place: (place not in (0, len(cells) - 1), -moved[place]))
     left = ranked[MOST_CATEGORIES:]
-    bars = []
-    for place in kept:
-        name = cells.names[place]
-        if place == len(cells) - 1 and name == OTHER:
-            name = "never seen" if cells.whole else "all others"
-        bars.append(_Bar(before[place], after[place], label=plain(name) or "(empty)"))
+    bars = [
+        _Bar(before[place], after[place], label=_named(cells, int(place)))
+        for place in sorted(ranked[:MOST_CATEGORIES])
+    ]
     if left:
         rest = f"{len(left)} more"
         bars.append(_Bar(float(before[left].sum()), float(after[left].sum()), label=rest))
     return bars or [_Bar(0.0, 0.0)]
+
+
+def _named(cells: Cells, place: int) -> str:
+    name = cells.names[place]
+    if place == len(cells) - 1 and name == OTHER:
+        return "unseen" if cells.whole else "all others"
+    return plain(name) or "(empty)"
