@@ -26,6 +26,8 @@ from evergreen.watch_results import DayLoss
 
 MOST_CORNERS = 200
 FEWEST_CORNERS = 10
+ROWS_A_CORNER = 50
+"""With fewer rows in a bin, the line follows chance, and the estimate is too good."""
 MOST_NUMBERS = 20_000
 """How many corners all classes may have together, as far as each has `FEWEST_CORNERS`."""
 
@@ -63,7 +65,8 @@ def fit_calibrator(
     if not len(codes):
         raise MetricUndefined("no calibration can be learnt: no row counts")
     probabilities = checked(_rows(len(codes), tuple(classes)), probabilities)
-    most = int(np.clip(MOST_NUMBERS // len(classes), FEWEST_CORNERS, MOST_CORNERS))
+    most = min(MOST_CORNERS, MOST_NUMBERS // len(classes), len(codes) // ROWS_A_CORNER)
+    most = max(most, FEWEST_CORNERS)
     if len(classes) == 2:
         scores, shares = _rising(probabilities[:, 1], codes == 1, weights, most)
         lines = [(1 - scores[::-1], 1 - shares[::-1]), (scores, shares)]

@@ -14,7 +14,7 @@ DRAWS = 2000
 def looks(sizes: tuple[int, ...], proof: int, probability: float) -> float:
     """Return by what the smallest of the windows' p-values is to be multiplied.
 
-    The windows end on the same day and hold the last 1, 2, 3, 5 … days, so they are alike, and the
+    The windows end on the same day and hold the last 1, 2, 4, 7 … days, so they are alike, and the
     factor is smaller than their number (Bonferroni's). It is exact, but for draws, for independent
     normal days: with T_i the windows' Student scores and h the score of the given p-value, it is
     the mean over i of E[1 / number of T_j ≥ h | T_i ≥ h], times the number of windows (Adler, Blanchet
@@ -27,8 +27,8 @@ def looks(sizes: tuple[int, ...], proof: int, probability: float) -> float:
 
     >>> looks((1,), 30, 0.001)
     1.0
-    >>> round(looks((1, 2), 30, 0.001), 1), round(looks((1, 2, 3, 5, 8, 13, 21), 30, 0.001), 1)
-    (1.8, 4.7)
+    >>> round(looks((1, 2), 30, 0.001), 1), round(looks((1, 2, 4, 7, 14, 28), 30, 0.001), 1)
+    (1.8, 4.5)
     """
     count, degrees = len(sizes), proof - 1
     days = np.array(sizes, dtype=float)

@@ -15,7 +15,8 @@ from evergreen.watch_results import DayLoss, LossSeries
 
 FEWEST_ROWS = 30
 """Fewest rows of a window: the mean of fewer is far from normal."""
-SIZES = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
+SIZES = (1, 2, 4, 7, 14, 28, 56, 84)
+"""Days of the windows; whole weeks do not feel a weekday's rhythm."""
 _SHARES_OF_ONE = frozenset({"accuracy", "average_precision", "roc_auc"})
 
 

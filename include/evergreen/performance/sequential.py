@@ -1,6 +1,6 @@
 """Judges whether the champion's loss has risen above the level it was proven at, check after check.
 
-At each check the last 1, 2, 3, 5, 8 … days are held against the days of the proof, and the window that
+At each check the last 1, 2, 4, 7, 14 … days are held against the days of the proof, and the window that
 least looks like chance speaks. Short windows find great harm at once, long ones small harm in the end:
 the scan of Siegmund and Venkatraman (Annals of Statistics 23, 1995), which is Page's CUSUM (Biometrika
 41, 1954) for a harm of unknown size. A CUSUM takes level and spread as known; here both are learnt from
@@ -163,4 +163,4 @@ def how_rarely(years: float) -> str:
     for unit, size in (("year", 1.0), ("month", 1 / 12), ("day", 1 / DAYS_A_YEAR)):
         if years >= 1.5 * size:
             return f"once in {counted(round(years / size), unit)}"
-    return "at nearly every check" if years < 1 / DAYS_A_YEAR else "once a day"
+    return "every day or so"
