@@ -19,6 +19,11 @@ STEP_MODULES = (
     "register",
     "release",
     "report",
+    "score",
+    "profile",
+    "measure",
+    "judge",
+    "request",
 )
 
 
@@ -43,6 +48,18 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Evergreen",
                 "python-modules": [f"evergreen_airflow.operators.{step}" for step in STEP_MODULES],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "Evergreen",
+                "python-modules": ["evergreen_airflow.sensors.drift"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Evergreen",
+                "python-modules": ["evergreen_airflow.triggers.drift"],
             }
         ],
         "asset-uris": [{"schemes": [CONFIG_SECTION], "handler": None}],

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 IMAGES = ROOT / "docs" / "images"
-TIMES, GATE = "benchmarks", "gate-benchmarks"
+TIMES, GATE, WATCH = "benchmarks", "gate-benchmarks", "watch-benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ PAGES = {
         "Benchmarks",
         "Written by `make bench`; run it to get your own. The machine is shared, so read ratios, which "
         "compare peers of the same run, before seconds. What the gate decides is measured on "
-        f"[a page of its own]({GATE}.md).",
+        f"[a page of its own]({GATE}.md), and so is [what the watch sees]({WATCH}.md).",
         ("apache-airflow", "mlflow", "scikit-learn", "pyarrow", "sqlalchemy", "dag-factory"),
     ),
     GATE: Page(
@@ -58,6 +58,14 @@ PAGES = {
         "rates are these. Each claim says whether it holds. How fast the rest is stands on "
         f"[its own page]({TIMES}.md).",
         ("numpy", "scipy", "scikit-learn", "statsmodels", "mlflow"),
+    ),
+    WATCH: Page(
+        "Benchmarks of the watch",
+        "How often the watch is wrong, what it sees and how soon, what its retrains are worth, and what it "
+        "costs, beside Evidently and NannyML on the same data in the same run. Written by `python -m "
+        f"tests.benchmarks {WATCH}`; seeds are fixed, so your rates are these, and ratios are to be read "
+        "before seconds. Each claim says whether it holds.",
+        ("numpy", "scipy", "scikit-learn", "pyarrow", "evidently"),
     ),
 }
 BENCHMARKS = {
@@ -85,6 +93,17 @@ BENCHMARKS = {
         "A year of real flights", GATE, picture="Log-loss of the served champion, by policy and month"
     ),
     "gate_speed": Benchmark("Speed", GATE, picture="Seconds of CPU for a million rows"),
+    "watch_budget": Benchmark(
+        "The budget is kept", WATCH, picture="False alarms a quarter without any drift, by watch"
+    ),
+    "watch_delay": Benchmark(
+        "Delay at an equal rate of false alarms", WATCH, picture="Share of drifts found, by watch"
+    ),
+    "watch_policy": Benchmark(
+        "When to retrain", WATCH, picture="Loss and number of retrains, by policy and stream"
+    ),
+    "watch_speed": Benchmark("Speed of a check", WATCH, picture="Seconds for a million rows, by watch"),
+    "watch_pushdown": Benchmark("Counting in the database", WATCH),
 }
 
 
