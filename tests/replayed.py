@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from scipy.special import expit
 
 FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-START, END = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
-CHANGE = datetime(2024, 4, 26, tzinfo=UTC)
-DAYS = 185
-ROWS_A_DAY = 60
+START, END = datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)
+CHANGE = datetime(2024, 3, 8, tzinfo=UTC)
+DAYS = 125
+ROWS_A_DAY = 120
 
 MODEL = """
 schema_version: 1
@@ -27,27 +27,28 @@ data:
   time_column: at
   key: id
   label: {{ column: clicked, delay: 1 day }}
-  train_window: 6 weeks
-  test_window: 2 weeks
-  min_rows: 300
+  train_window: 2 weeks
+  test_window: 1 week
+  min_rows: 600
 train:
   estimator: sklearn.linear_model.LogisticRegression
 gate:
   metric: log_loss
   margin: 0.02
+  cluster: row
 {watch}"""
 
 WATCH = """
 score: { schedule: "@daily", window: 1 day }
 monitor:
   schedule: "@weekly"
-  window: 14 days
-  retrain: { after: 1 of 3, cooldown: 14 days }
+  window: 7 days
+  retrain: { after: 2 of 3, cooldown: 7 days, at_most: 4 per month }
 """
 
 
 def stream(*, changes: bool) -> pa.Table:
-    """Return half a year of rows; from `CHANGE` on, `x` means the contrary of what it meant."""
+    """Return four months of rows; from `CHANGE` on, `x` means the contrary of what it meant."""
     rng = np.random.default_rng(7)
     count = DAYS * ROWS_A_DAY
     at = [FIRST_DAY + timedelta(days=row / ROWS_A_DAY) for row in range(count)]

@@ -53,9 +53,8 @@ def _said(event: Event) -> list[str]:
         case Broken():
             return [f"{event.part} would have failed: {event.words}"]
         case Checked() if event.answer == "alarm":
-            spoke = f" of {event.spoke.replace('_', ' ')}" if event.spoke else ""
-            foremost = f": {event.words[0]}" if event.words else ""
-            return [f"alarm{spoke}{foremost}", f"  {_decided(event)}"]
+            foremost = [f"  {words}" for words in event.words[1:2]]
+            return [*event.words[:1], *foremost, f"  {_decided(event)}"]
         case _:
             return []
 
