@@ -1,5 +1,6 @@
 """How Airflow meets the package: provider, plugin, plugins folder, command line."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ import jsonschema
 import pytest
 
 from evergreen.settings import VARIABLES
-from evergreen.steps import STEPS
+from evergreen_airflow import factory, monitor_dag, score_dag
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,15 @@ def test_every_setting_has_its_option_in_airflow_cfg():
 
 def test_every_step_is_named_as_an_operator_module():
     (operators,) = provider_info()["operators"]
-    assert operators["python-modules"] == [f"evergreen_airflow.operators.{step}" for step in STEPS]
+    tasks = [task for kind in (factory, score_dag, monitor_dag) for task in kind.OPERATORS]
+    assert operators["python-modules"] == [f"evergreen_airflow.operators.{task}" for task in tasks]
+
+
+@pytest.mark.parametrize("kind", ["sensors", "triggers"])
+def test_the_sensor_and_its_trigger_are_named_where_they_are(kind):
+    (found,) = provider_info()[kind]
+    for module in found["python-modules"]:
+        importlib.import_module(module)
 
 
 def test_the_provider_info_imports_neither_airflow_nor_pydantic():
