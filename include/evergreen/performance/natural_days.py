@@ -12,6 +12,7 @@ from scipy import stats
 
 CARRY = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 RHYTHM = (0.0, 0.5, 2.0, 8.0)
+ODDITY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,6 @@ class Ways:
     precisions: np.ndarray
     spreads: np.ndarray
 
-    @property
-    def degrees(self) -> int:
-        """The degrees of freedom of every way's spread."""
-        return len(self.days.days) - 1
-
     def ahead(self, days: Days, mixing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what weighted means of later days should be, and their standard errors.
 
@@ -77,13 +73,25 @@ class Ways:
         variances = self.spreads[:, None] * (own - learnt + open_**2 / self.precisions[:, None])
         return expected, np.sqrt(np.maximum(variances, 0.0))
 
-    def tail(self, scores: np.ndarray) -> np.ndarray:
-        """Return how often chance alone gives such a score or more, `(n_means,)`.
+    def tail(self, score: np.ndarray, size: int) -> float:
+        """Return how often chance alone puts a mean of so many days so far above what was expected.
 
         Args:
-            scores: `(n_ways, n_means)`: how far the mean lies above what was expected, in errors.
+            score: `(n_ways,)`: how far the mean lies above what was expected, in errors.
+            size: Days in the mean.
         """
-        return np.asarray(self.likely @ stats.t.sf(scores, self.degrees))
+        degrees = degrees_of(len(self.days.days), size)
+        return float(self.likely @ stats.t.sf(score, degrees))
+
+
+def degrees_of(proof: int, size: int | np.ndarray) -> np.ndarray:
+    """Return the degrees of freedom by which a mean of so many days is judged.
+
+    Of the spread there are one fewer than days of the proof. Single days are odd more often than normal
+    ones would be (a storm, a holiday), which so few days of proof cannot show: a short mean gets
+    `ODDITY` for each of its days at most.
+    """
+    return np.minimum(proof - 1, ODDITY * np.asarray(size))
 
 
 @lru_cache(maxsize=64)

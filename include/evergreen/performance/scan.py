@@ -17,6 +17,8 @@ FEWEST_ROWS = 30
 """Fewest rows of a window: the mean of fewer is far from normal."""
 SIZES = (1, 2, 4, 7, 14, 28, 56, 84)
 """Days of the windows; whole weeks do not feel a weekday's rhythm."""
+MOST_ALLOWED = 0.25
+ROUNDS = 3
 _SHARES_OF_ONE = frozenset({"accuracy", "average_precision", "roc_auc"})
 
 
@@ -115,16 +117,35 @@ def looks_of(series: LossSeries, scale: Scale, slack: float) -> tuple[Look, ...]
             sum(day.rows for day in last[-size:]),
             float(mixing[place] @ losses),
             partial(
-                _tail, ways, scale, losses - slack, mixing[place], expected[:, place], errors[:, place]
+                _tail,
+                ways,
+                scale,
+                size,
+                losses - slack,
+                mixing[place],
+                expected[:, place],
+                errors[:, place],
             ),
         )
         for place, size in enumerate(sizes)
     )
 
 
-def factor_of(seen: Sequence[Look], proof: int, allowed: float) -> float:
-    """Return by what the smallest p-value of these windows is to be multiplied; see `looks`."""
-    return looks(tuple(look.days for look in seen), proof, allowed / len(seen))
+def factor_of(seen: Sequence[Look], proof: int, allowed: float, days_between: float) -> float:
+    """Return how many alarms begin a check, in units of the p-value at which one window alarms.
+
+    Args:
+        seen: The windows.
+        proof: Days that the level comes from.
+        allowed: How many may begin.
+        days_between: From one check to the next.
+    """
+    sizes = tuple(look.days for look in seen)
+    factor = 1.0
+    for _ in range(ROUNDS):
+        probability = float(f"{min(allowed / factor, MOST_ALLOWED):.2g}")
+        factor = looks(sizes, proof, probability, days_between)
+    return factor
 
 
 def bar_of(look: Look, chance: float) -> float:
@@ -146,6 +167,7 @@ def bar_of(look: Look, chance: float) -> float:
 def _tail(
     ways: Ways,
     scale: Scale,
+    size: int,
     losses: np.ndarray,
     mix: np.ndarray,
     expected: np.ndarray,
@@ -153,7 +175,7 @@ def _tail(
     shift: float,
 ) -> float:
     mean = mix @ scale.even(losses + shift)
-    return float(ways.tail(((mean - expected) / errors)[:, None])[0])
+    return ways.tail((mean - expected) / errors, size)
 
 
 def _as_days(proof: Sequence[DayLoss], days: Sequence[DayLoss], values: np.ndarray) -> Days:

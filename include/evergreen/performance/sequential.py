@@ -7,18 +7,21 @@ the scan of Siegmund and Venkatraman (Annals of Statistics 23, 1995), which is P
 few days, whose weekday rhythm and memory are unknown, too, and each window's score allows for that:
 see `natural_days.py`.
 
-The promise is for every check: where nothing has become worse by more than the margin, the answer is an
-alarm with at most the allowed probability, however many checks there were. An alarm stays until the days
-are good again, and each such check counts.
+The promise is for every check: where nothing has become worse by more than the margin, no more false
+alarms begin than are allowed, however many checks there were. An alarm stays until the days are good
+again; one that lasts is one alarm.
 """
 
 from __future__ import annotations
+
+import math
 
 from evergreen.amounts import Margin
 from evergreen.evidence.numbers import counted, places, short, trimmed
 from evergreen.monitor_spec import Level
 from evergreen.performance.scan import (
     FEWEST_ROWS,
+    MOST_ALLOWED,
     Look,
     bar_of,
     factor_of,
@@ -30,7 +33,6 @@ from evergreen.rates import DAYS_A_YEAR
 from evergreen.watch_results import Finding, LossSeries
 
 FEWEST_PROOF_DAYS = 5
-MOST_ALLOWED = 0.25
 BLIND = (
     "; this is an estimate from the model's own confidence, which is blind to a change of what the "
     "label depends on"
@@ -49,9 +51,9 @@ def judge_series(
     Args:
         series: The loss by day since the release, and that of the days it was proven on.
         level: `loss` or `estimated_loss`.
-        false_alarms_per_check: The probability of an alarm that a check without harm may have.
+        false_alarms_per_check: How many false alarms may begin a check.
         margin: How much worse than proven is no harm; a share is of the level.
-        checks_a_day: How often this is asked, for the words; 0: nobody knows.
+        checks_a_day: How often this is asked; 0: nobody knows, and every alarm counts as begun.
 
     Returns:
         The finding; and the excess loss per row in the metric's unit, positive where worse: that of the
@@ -70,7 +72,8 @@ def judge_series(
     if not seen:
         return _not_enough(series, level, f"no window of days has {FEWEST_ROWS} rows"), None
     allowed = min(false_alarms_per_check, MOST_ALLOWED)
-    factor = factor_of(seen, len(series.level_days), allowed)
+    between = round(1 / checks_a_day, 3) if checks_a_day > 0 else math.inf
+    factor = factor_of(seen, len(series.level_days), allowed, between)
     worst = min(seen, key=lambda look: look.p_value)
     p_value = min(1.0, factor * worst.p_value)
     value, threshold = (scale.value(loss) for loss in (worst.loss, bar_of(worst, allowed / factor)))
