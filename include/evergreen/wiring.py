@@ -32,6 +32,7 @@ ADAPTERS = {
     "registry": "evergreen.adapters.mlflow_registry:MlflowRegistry",
     "scorer": "evergreen.adapters.child_scorer:ChildScorer",
     "snapshots": "evergreen.adapters.parquet_store:ParquetStore",
+    "sql counts": "evergreen.adapters.sql_counts:SqlCounts",
     "sql source": "evergreen.adapters.sql_source:SqlRows",
     "trainer": "evergreen.adapters.mlflow_trainer:MlflowTrainer",
     "validator": "evergreen.adapters.gx_validator:GxValidator",
@@ -117,6 +118,8 @@ def logged_for(
 ) -> LoggedRows:
     """Return the rows that the watch looks at: the prediction log's, or those the team logs itself.
 
+    Rows in a database are counted there.
+
     Raises:
         BadConfiguration: the connection of monitor.source is missing or is to something else.
         DataUnusable: monitor.source names other classes than the champion's.
@@ -130,7 +133,18 @@ def logged_for(
     pulled: LoggedRows = _adapter("logged source")(
         rows, data.time_column, logged, candidate.classes, where
     )
-    return pulled
+    if not isinstance(logged.source, SqlSource):
+        return pulled
+    counted: LoggedRows = _adapter("sql counts")(
+        pulled,
+        _database(logged.source, connections),
+        model.monitor_query,
+        data,
+        logged,
+        candidate.classes,
+        where,
+    )
+    return counted
 
 
 def _rows(
