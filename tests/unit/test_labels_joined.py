@@ -338,6 +338,13 @@ def test_no_label_at_all_gives_an_estimate_of_every_day(bed: Bed) -> None:
     assert [day.day.day for day in estimated.days] == list(range(1, 11))
 
 
+def test_labels_that_stopped_coming_are_named(bed: Bed) -> None:
+    bed.source.table = bed.source.table.slice(0, 2 * A_DAY)
+    series = bed.realised()
+    assert len(series.days) == 2
+    assert series.notes == ("no row of the check's window has a label yet: the newest is of 2013-03-02",)
+
+
 def test_the_few_rows_of_a_day_that_never_get_a_label_are_not_estimated(bed: Bed) -> None:
     truth = [None if row % 4 == 0 else row % 2 for row in range(10 * A_DAY)]
     bed.source.table = labels(late=pa.array(truth, pa.int64()))

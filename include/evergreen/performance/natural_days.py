@@ -91,7 +91,7 @@ def degrees_of(proof: int, size: int | np.ndarray) -> np.ndarray:
     ones would be (a storm, a holiday), which so few days of proof cannot show: a short mean gets
     `ODDITY` for each of its days at most.
     """
-    return np.minimum(proof - 1, ODDITY * np.asarray(size))
+    return np.asarray(np.minimum(proof - 1, ODDITY * np.asarray(size)))
 
 
 @lru_cache(maxsize=64)

@@ -87,6 +87,9 @@ class Realised:
     def _notes(self) -> Iterable[str]:
         from evergreen.evidence.numbers import counted
 
+        newest = max((each.day for each in self._days), default=None)
+        if newest is not None and newest < self._check.window.start.date():
+            yield f"no row of the check's window has a label yet: the newest is of {newest}"
         if self._unknown:
             yield f"{counted(self._unknown, 'label')} of rows that were never answered: left out"
         if self._twice:
