@@ -175,7 +175,8 @@ def _tested(
     baseline: tuple[float, ...],
 ) -> tuple[Measured, tuple[str, ...]]:
     labels = labels_of(test, spec.data.label.column, spec.gate.task)
-    predictions = predict(model, frame, classes)
+    with one_thread():  # what the model is watched against is the same to the last bit each time
+        predictions = predict(model, frame, classes)
     metrics, notes = measure(spec.gate.task, labels, predictions, baseline, classes)
     return Measured(labels, predictions, metrics), notes
 
