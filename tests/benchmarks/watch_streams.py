@@ -201,7 +201,7 @@ def importance() -> Mapping[str, float]:
     """Return each column's share of the permutation importance on rows that the model never saw."""
     from sklearn.inspection import permutation_importance
 
-    rows = draw(generator("watch", "importance"), 5_000)
+    rows = draw(generator("watch", "importance"), 2_000)
     found = permutation_importance(
         model(), rows.matrix(), rows.labels(), scoring="neg_log_loss", n_repeats=1, random_state=0
     )

@@ -1,0 +1,303 @@
+"""How soon a drift is noticed, false alarms being equal: `python -m tests.benchmarks.watch_delay`.
+
+A stream is 90 daily checks of 1,000 rows with 20 mixed columns and the answers of a real scikit-learn
+model, watched against the 10,000 rows of the ten days before. At a random check one thing changes: the
+place of one numeric column, its spread, a skewed one, one category of one column, or what the label owes
+to its strongest feature. Evidently and NannyML get the same rows; the thresholds of each are scaled by
+one number until other streams, without drift, give one alarmed check in 90. Evergreen is told
+"1 per quarter" and is not tuned; its floor of effect is the default (2% of rows), below every change
+here.
+
+Without labels all see the columns and the answers, and NannyML once more with its estimate of
+performance (CBPE). A change of the label's relation alone moves neither column nor answer: nobody sees
+it without labels, CBPE neither. With them, Evergreen's loss test stands beside Evidently's tests of
+classification and NannyML's realised performance.
+
+A delay of 1 is an alarm at the first check that has the drift. A rule that is in alarm at the check
+before the onset sits that stream out. "Nothing" is what false alarms alone look like by these measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.trials import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    VERMILION,
+    canvas,
+    in_processes,
+    run,
+    save,
+    table,
+    verdict,
+)
+from tests.benchmarks.watch_alarms import LABELLED, OURS, UNLABELLED, Alarms, Part, Rule, alarms
+from tests.benchmarks.watch_peers import DEFAULT_FOLDER, installed
+from tests.benchmarks.watch_streams import CHECKS, Change, Drift
+
+ROWS, REFERENCE = 1_000, 10_000
+PORTION = 8
+BUDGET = 1 / CHECKS
+SIZES: dict[Change, tuple[float, float, float]] = {
+    "location": (0.1, 0.2, 0.4),
+    "scale": (1.15, 1.3, 1.6),
+    "skewed": (1.1, 1.2, 1.5),
+    "category": (0.13, 0.16, 0.22),
+    "relation": (0.1, 0.2, 0.4),
+}
+DRIFTS = tuple(
+    drift
+    for change, (small, middle, large) in SIZES.items()
+    for drift in (
+        *(Drift(change, size) for size in (small, middle, large)),
+        Drift(change, middle, "recurring"),
+        Drift(change, large, "gradual"),
+    )
+)
+TITLES: dict[Change, str] = {
+    "location": "a number moves, in deviations",
+    "scale": "a number spreads, times",
+    "skewed": "a skewed number grows, times",
+    "category": "a category of 10% becomes",
+    "relation": "the label forgets a feature by",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """How a rule noticed a drift. `delays`, of the streams it took part in, is infinite where never."""
+
+    rule: Rule
+    drift: Drift | None
+    delays: tuple[float, ...]
+
+    @property
+    def power(self) -> float:
+        """Return the share of streams that alarmed before they ended."""
+        return float(np.isfinite(self.delays).mean())
+
+    @property
+    def median(self) -> float:
+        """Return the median delay, infinite where half of the streams never alarmed."""
+        return float(np.quantile(self.delays, 0.5, method="higher"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """A rule's alarms in 90 checks by its defaults, its multiplier, and what that gave in the test."""
+
+    rule: Rule
+    defaults: float | None
+    multiplier: float
+    before_onset: float
+    checks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What came out."""
+
+    tuned: list[Tuned]
+    noticed: dict[tuple[Rule, Drift | None], Noticed]
+    trials: int
+
+
+def measure(trials: int) -> Figures:
+    """Tune the peers on as many streams as are then tested."""
+    if not installed(DEFAULT_FOLDER):
+        raise SystemExit(
+            f"no peers in {DEFAULT_FOLDER}: python -m tests.benchmarks.watch_peers --install "
+            f"{DEFAULT_FOLDER}, or say where they are in EVERGREEN_PEERS"
+        )
+    parts = [
+        Part(purpose, tuple(range(begun, min(begun + PORTION, trials))), ROWS, REFERENCE, drifts)
+        for purpose, drifts in (("tune", ()), ("test", DRIFTS))
+        for begun in range(0, trials, PORTION)
+    ]
+    done = in_processes(alarms, parts)
+    by_purpose: dict[str, list[Alarms]] = {"tune": [], "test": []}
+    for part, found in zip(parts, done, strict=True):
+        by_purpose[part.purpose] += found
+    return figures(by_purpose["tune"], by_purpose["test"])
+
+
+def figures(tuning: Sequence[Alarms], tested: Sequence[Alarms]) -> Figures:
+    """Return how each rule noticed each drift once it is tuned."""
+    tuned, noticed = [], {}
+    for rule in (*UNLABELLED, *LABELLED):
+        multiplier, defaults = 1.0, None
+        if rule not in OURS:
+            known = np.concatenate([one.excess[rule, None] for one in tuning])
+            multiplier, defaults = multiplier_for(known, BUDGET), CHECKS * float((known > 1).mean())
+        before = np.concatenate([one.excess[rule, None][: one.onset] for one in tested]) > multiplier
+        tuned.append(Tuned(rule, defaults, multiplier, CHECKS * float(before.mean()), len(before)))
+        for drift in sorted({drift for at, drift in tested[0].excess if at == rule}, key=str):
+            delays = (delay(one.excess[rule, drift] > multiplier, one.onset) for one in tested)
+            noticed[rule, drift] = Noticed(
+                rule, drift, tuple(each for each in delays if each is not None)
+            )
+    return Figures(tuned, noticed, len(tested))
+
+
+def multiplier_for(excess: np.ndarray, rate: float) -> float:
+    """Return the multiplier of the thresholds that leaves this share of checks in alarm.
+
+    >>> float(multiplier_for(np.arange(1.0, 101.0), 0.02))
+    98.5
+    """
+    falling = -np.sort(-excess)
+    allowed = round(rate * len(falling))
+    return float(falling[max(allowed - 1, 0) : allowed + 1].mean())
+
+
+def delay(alarmed: np.ndarray, onset: int) -> float | None:
+    """Return the number of checks until the first alarm, 1 at the onset and infinite where never.
+
+    None where the rule is in alarm already at the check before.
+    """
+    if alarmed[onset - 1]:
+        return None
+    after = np.flatnonzero(alarmed[onset:])
+    return float(after[0]) + 1 if len(after) else float("inf")
+
+
+def markdown(found: Figures) -> str:
+    """Return the figures as Markdown."""
+    sections = [
+        "Alarmed checks in 90 where nothing changed:",
+        _rates(found),
+        f"Median delay in checks, and the share of {found.trials} streams that alarmed before they "
+        "ended, without labels:",
+        _cells(found, UNLABELLED),
+        "The label's relation, with labels:",
+        _cells(found, LABELLED),
+        *_claims(found),
+    ]
+    return "\n\n".join(sections)
+
+
+def _rates(found: Figures) -> str:
+    return table(
+        ["rule", "by its defaults", "thresholds times", "before the onset, tuned"],
+        [
+            [
+                one.rule,
+                "told: 1" if one.defaults is None else f"{one.defaults:.1f}",
+                "" if one.defaults is None else f"{one.multiplier:.2f}",
+                f"{one.before_onset:.2f}",
+            ]
+            for one in found.tuned
+        ],
+    )
+
+
+def _cells(found: Figures, rules: Sequence[Rule]) -> str:
+    drifts = [drift for drift in DRIFTS if (rules[0], drift) in found.noticed]
+    return table(
+        ["change", *(rule.removesuffix(", labels") for rule in rules)],
+        [[named(drift), *(_cell(found.noticed[rule, drift]) for rule in rules)] for drift in drifts]
+        + [["nothing", *(_cell(found.noticed[rule, None]) for rule in rules)]],
+    )
+
+
+def _cell(one: Noticed) -> str:
+    median = "never" if np.isinf(one.median) else f"{one.median:.0f}"
+    return f"{median}, {100 * one.power:.0f}%"
+
+
+def named(drift: Drift) -> str:
+    """Return a drift in words.
+
+    >>> named(Drift("category", 0.16)), named(Drift("scale", 1.5, "gradual"))
+    ('a category of 10% becomes 16%, sudden', 'a number spreads, times 1.5, gradual')
+    """
+    share = drift.change in {"category", "relation"}
+    size = f"{100 * drift.size:.0f}%" if share else f"{drift.size:g}"
+    return f"{TITLES[drift.change]} {size}, {drift.pattern}"
+
+
+def _claims(found: Figures) -> list[str]:
+    later, weaker, compared = [], [], 0
+    for rules in (UNLABELLED, LABELLED):
+        for drift in (drift for drift in DRIFTS if (rules[0], drift) in found.noticed):
+            ours, *peers = (found.noticed[rule, drift] for rule in rules)
+            compared += len(peers)
+            later += [_lost(peer) for peer in peers if peer.median < ours.median]
+            weaker += [_lost(peer) for peer in peers if _beyond_chance(peer, ours)]
+    ours = [one for one in found.tuned if one.rule in OURS]
+    most = max(one.before_onset for one in ours)
+    slack = 2 * float(np.sqrt(CHECKS / min(one.checks for one in ours)))
+    return [
+        verdict(
+            most <= 1 + slack,
+            f"Evergreen keeps its budget of 1 alarmed check in 90: at most {most:.2f}, where "
+            f"independent checks may show {1 + slack:.2f} by chance.",
+        ),
+        verdict(
+            not later,
+            f"its median delay is at most the peer's in each of {compared} comparisons{_list(later)}.",
+        ),
+        verdict(
+            not weaker,
+            f"its power is at least the peer's in each of {compared} comparisons, within two standard "
+            f"errors{_list(weaker)}.",
+        ),
+    ]
+
+
+def _lost(peer: Noticed) -> str:
+    assert peer.drift is not None
+    return f"{peer.rule.removesuffix(', labels')} ({named(peer.drift)})"
+
+
+def _list(lost: Sequence[str]) -> str:
+    return f"; not beside {', '.join(lost)}" if lost else ""
+
+
+def _beyond_chance(peer: Noticed, ours: Noticed) -> bool:
+    shares, counts = (peer.power, ours.power), (len(peer.delays), len(ours.delays))
+    error = np.sqrt(sum(p * (1 - p) / n for p, n in zip(shares, counts, strict=True)))
+    return bool(shares[0] - shares[1] > 2 * error)
+
+
+def draw(found: Figures, path: Path) -> None:
+    """Draw median delay and power against the size of a sudden change."""
+    figure, rows = canvas(width=10.5, height=4.6, nrows=2, ncols=len(SIZES), sharey="row")
+    for place, (change, sizes) in enumerate(SIZES.items()):
+        rules = LABELLED if change == "relation" else UNLABELLED
+        for rule, (colour, mark) in zip(rules, _STYLES, strict=False):
+            cells = [found.noticed[rule, Drift(change, size)] for size in sizes]
+            _line(rows[0][place], sizes, [min(one.median, MOST) for one in cells], colour, mark, rule)
+            _line(rows[1][place], sizes, [100 * one.power for one in cells], colour, mark, rule)
+        rows[0][place].set_title(TITLES[change], fontsize=8)
+        rows[1][place].set_xticks(sizes)
+        rows[0][place].set_xticks(sizes, [])
+    rows[0][0].set_yscale("log")
+    rows[0][0].set_yticks([1, 2, 5, 10, 20, MOST], ["1", "2", "5", "10", "20", "never"])
+    rows[0][0].set_ylabel("median delay, checks")
+    rows[1][0].set_ylabel("alarmed in the stream, %")
+    rows[1][0].set_ylim(0, 105)
+    lines, names = rows[0][0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=4)
+    save(figure, path)
+
+
+MOST = 40
+_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (VERMILION, "v"))
+
+
+def _line(
+    axes: Any, sizes: Sequence[float], values: Sequence[float], colour: str, mark: str, rule: str
+) -> None:
+    axes.plot(sizes, values, color=colour, marker=mark, markersize=4, label=rule)
+
+
+if __name__ == "__main__":
+    run(measure, markdown, draw, __doc__, 40)
