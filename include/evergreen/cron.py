@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from evergreen.rates import DAYS_A_YEAR
 
@@ -25,6 +26,7 @@ def times(schedule: str, after: datetime, until: datetime) -> Iterator[datetime]
         yield at
 
 
+@cache
 def times_a_year(schedule: str) -> float:
     """Return how many times a year it comes due, on average over up to eight years from 2023 on.
 
