@@ -53,13 +53,19 @@ class _Bar:
     high: str = ""
 
 
-def columns_picture(changes: Sequence[Change], title: str, kind: Format = "png") -> bytes:
+def columns_picture(
+    changes: Sequence[Change],
+    title: str,
+    kind: Format = "png",
+    then: str = "the baseline's rows, in training",
+) -> bytes:
     """Return the page; the first `MOST_PANELS` columns are drawn.
 
     Args:
         changes: The columns that matter, the foremost first; at least one.
         title: What is compared, such as the model's name and the window.
         kind: The picture's format.
+        then: Which rows are those before.
     """
     page = Page(WIDTH)
     shown = changes[:MOST_PANELS]
@@ -69,7 +75,7 @@ def columns_picture(changes: Sequence[Change], title: str, kind: Format = "png")
     heights = [0.42 + height_of(len(lines), SMALL) + PANEL + BELOW_PANEL for lines in said]
     page.set_height(top + sum(heights) + (height_of(1, SMALL) if left_out else 0.0) + 0.1)
     page.text(EDGE, EDGE, page.fitted(plain(title), 14, INNER, "bold"), 14, weight="bold", color=INK)
-    _explain(page)
+    _explain(page, then)
     for change, lines, height in zip(shown, said, heights, strict=True):
         _draw(page, change, lines, top)
         top += height
@@ -78,9 +84,9 @@ def columns_picture(changes: Sequence[Change], title: str, kind: Format = "png")
     return page.png() if kind == "png" else page.svg()
 
 
-def _explain(page: Page) -> None:
+def _explain(page: Page, then: str) -> None:
     left, top = EDGE, EDGE + 0.4
-    for mark, words in ((GREY, "the baseline's rows, in training"), (BLUE, "the window's rows")):
+    for mark, words in ((GREY, then), (BLUE, "the window's rows")):
         page.text(left, top, "■", SMALL + 2, color=mark)
         page.text(left + 0.18, top + 0.01, words, SMALL, color=DARK_GREY)
         left += 0.18 + page.wide(words, SMALL) + 0.3

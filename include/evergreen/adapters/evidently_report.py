@@ -36,6 +36,7 @@ MOST_COLUMNS = 20
 MOST_CATEGORIES = 50
 LONGEST_CATEGORY = 60
 TIMEOUT_SECONDS = 180.0
+NOT_INSTALLED = "Evidently is not installed; evergreen[evidently] brings it"
 
 _BEFORE, _AFTER, _COLUMNS, _PAGE = "before.arrow", "after.arrow", "columns.json", "page.html"
 _PASSED_ON = ("LANG", "LC_ALL", "PATH", "LD_LIBRARY_PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR")
@@ -48,6 +49,11 @@ _NO_NETWORK = (
 
 class NoPage(Exception):
     """Why there is no page."""
+
+
+def installed() -> bool:
+    """Tell whether Evidently is there to be asked."""
+    return find_spec("evidently") is not None
 
 
 def page(
@@ -70,8 +76,8 @@ def page(
     Raises:
         NoPage: Evidently is not installed, failed or took too long, or there is nothing to show.
     """
-    if find_spec("evidently") is None:
-        raise NoPage("Evidently is not installed; evergreen[evidently] brings it")
+    if not installed():
+        raise NoPage(NOT_INSTALLED)
     shown = [name for name in columns if _is_shown(before, name) and _is_shown(after, name)]
     shown = shown[:MOST_COLUMNS]
     if not shown:
