@@ -191,11 +191,16 @@ def test_a_column_that_is_null_by_type_is_missing_in_every_row() -> None:
     assert [found.of(cells.column)[0] for cells in layout.cells] == [3, 3, 3, 3]
 
 
-def test_dictionaries_with_unused_values_and_nulls_inside_count_only_what_rows_hold() -> None:
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int32(), pa.uint32(), pa.uint64()], ids=str)
+def test_dictionaries_with_unused_values_and_nulls_inside_count_only_what_rows_hold(
+    kind: pa.DataType,
+) -> None:
     layout = layout_of(carrier=["a", "b"] * 3)
     column = pa.DictionaryArray.from_arrays(
-        pa.array([0, 2, None, 3, 0], pa.int32()), pa.array(["a", "never", "new", None])
+        pa.array([0, 2, None, 3, 0], kind), pa.array(["a", "never", "new", None])
     )
+    whole = pa.DictionaryArray.from_arrays(pa.array([0] * 9, kind), column.dictionary)
+    assert count([pa.record_batch({"carrier": whole})], layout).of("carrier").tolist() == [0, 9, 0, 0]
     found = count([pa.record_batch({"carrier": column})], layout)
     assert found.of("carrier").tolist() == [2, 2, 0, 1]
     assert found.unseen == {"carrier": ("new",)}

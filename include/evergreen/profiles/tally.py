@@ -89,7 +89,7 @@ class ColumnTally:
             self._dictionary = column.dictionary
             self._places = np.append(self._place_of(column.dictionary), 0)
         indices = column.indices
-        if indices.null_count:
+        if indices.null_count or pa.types.is_uint64(indices.type):
             indices = indices.cast(pa.int64()).fill_null(len(self._places) - 1)
         codes: np.ndarray = indices.to_numpy(zero_copy_only=False)
         return codes
