@@ -118,8 +118,7 @@ def test_a_trigger_survives_its_way_to_the_triggerer_and_fires():
 
 
 async def first_event(trigger: DriftTrigger):
-    async for event in trigger.run():
-        return event.payload
+    return (await anext(trigger.run())).payload
 
 
 def test_a_ledger_that_is_away_for_a_while_is_asked_again(monkeypatch):
