@@ -62,9 +62,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
+    """What is one line over time; of data's health each kind is one."""
+
     level: Level
     name: str
-    measure: str
+    kind: str
 
 
 def history_picture(
@@ -81,7 +83,7 @@ def history_picture(
     checks = list(verdicts)[-MOST_CHECKS:]
     moments = [moment for moment in moments if moment.at >= checks[0].as_of]
     page = Page(WIDTH)
-    said = page.wrapped(_said(checks), TEXT, INNER, 2)
+    said = page.wrapped(_said(checks), TEXT, INNER, 3)
     subjects = _foremost(checks)
     top = (
         EDGE + 0.36 + height_of(len(said), TEXT) + 0.25 + (MOMENT_ROWS * MOMENT_ROW if moments else 0.0)
@@ -122,7 +124,7 @@ def _said(checks: Sequence[Verdict]) -> str:
     newest = checks[-1]
     alarms = counted(sum(check.answer == "alarm" for check in checks), "alarm")
     spread = f"{checks[0].as_of:%Y-%m-%d} to {newest.as_of:%Y-%m-%d}"
-    words = plain(newest.words[0]) if newest.words else newest.answer
+    words = plain(" ".join(newest.words[:2])) or newest.answer
     return f"{counted(len(checks), 'check')} from {spread}, {alarms}. The newest: {words}"
 
 
@@ -144,7 +146,8 @@ def _foremost(checks: Sequence[Verdict]) -> list[_Subject]:
 
 
 def _subject(finding: Finding) -> _Subject:
-    return _Subject(finding.level, finding.subject, finding.measure)
+    kind = finding.measure if finding.level == "health" else ""
+    return _Subject(finding.level, finding.subject, kind)
 
 
 def _draw_answers(axes: Axes, checks: Sequence[Verdict]) -> None:
@@ -168,7 +171,7 @@ def _draw_subject(
         for finding in check.findings
         if _subject(finding) == subject and finding.value is not None
     ]
-    measured = plain(subject.measure).replace("_", " ")
+    measured = plain(found[-1][1].measure).replace("_", " ")
     head = f"{plain(shown_name(subject.name))}"
     about = f"{measured}, {NAMES[subject.level]}"
     left = page.fitted(head, TEXT, INNER * 0.45, "bold")

@@ -124,6 +124,20 @@ def test_what_the_newest_check_alarms_of_is_drawn_first_then_what_alarmed_most(m
     assert any("3 checks from 2013-03-08 to 2013-03-22, 3 alarms" in words for words in written)
 
 
+def test_a_loss_is_one_line_whichever_days_speak_of_it_and_each_kind_of_health_its_own(monkeypatch):
+    written = texts_of(monkeypatch)
+    loss = finding(0.4, 0.5, "log_loss", "loss")
+    broken = finding(0.1, 0.5, "fare", "health")
+    checks = [
+        verdict(1, replace(loss, measure="mean of the last 4 days"), replace(broken, measure="nulls")),
+        verdict(2, replace(loss, measure="mean of the last 7 days"), replace(broken, measure="unseen")),
+    ]
+    history_picture(checks, "m")
+    assert written.count("log_loss") == 1
+    assert "mean of the last 7 days, loss" in written
+    assert written.count("fare") == 2
+
+
 def test_moments_that_would_stand_on_each_other_use_two_rows_and_no_more(monkeypatch):
     written = texts_of(monkeypatch)
     moments = [Moment(START + 5 * WEEK + timedelta(hours=n), f"version {n} released") for n in range(4)]
