@@ -84,7 +84,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_no_more_false_alarms_begin_than_are_allowed(kind: str) -> None:
-    allowed, streams, rng = 0.05, 150, np.random.default_rng(1)
+    allowed, streams, rng = 0.05, 100, np.random.default_rng(1)
     begun = 0
     for _ in range(streams):
         values = KINDS[kind](rng, 30 + 3 + 20)

@@ -131,7 +131,7 @@ def ways_of(days: Days) -> Ways:
 
 def _prior() -> np.ndarray:
     """Return how likely each way is before the days are seen: less so the more is carried over."""
-    return np.repeat(np.exp(-3 * np.array(CARRY)), len(RHYTHM))
+    return np.repeat(np.exp(-4 * np.array(CARRY)), len(RHYTHM))
 
 
 def _covariances(first: Days, second: Days) -> np.ndarray:
