@@ -15,7 +15,6 @@ from scipy.special import gammaln
 from evergreen.drift import draws, saddlepoint, two_cells
 from evergreen.drift.distances import DISTANCES, Distance, anderson_darling, chi_square
 from evergreen.drift.natural import BEFORE, RATIOS, Natural, natural_of
-from evergreen.drift.saddlepoint import Generating
 from evergreen.drift.small_cells import SMALL, correction
 from evergreen.monitor_spec import DistanceName
 from evergreen.watch_results import Chance
@@ -145,7 +144,7 @@ def _reckoned(
         added = correction(counts, rows, known.terms, flat, grid)
         if added is not None:
             mean, variance = mean + added.first[0], variance + added.second[0]
-            generating = generating.plus(_at(added, s))
+            generating = generating.plus(added.at(s))
     tail = _mixed(*generating.tail(), weights)
     natural = 1 - float(noise.trace() / (weights @ eigenvalues.sum(axis=1)))
     if known.degree == 1:
@@ -180,16 +179,6 @@ def _moments(eigenvalues: np.ndarray, weights: np.ndarray) -> tuple[float, float
     )
 
 
-def _at(added: Generating, s: np.ndarray) -> Generating:
-    """Return what was worked out at the points of the first ratio at those of all ratios."""
-    return Generating(
-        s,
-        np.interp(s, added.s, added.value),
-        np.interp(s, added.s, added.first),
-        np.interp(s, added.s, added.second),
-    )
-
-
 def _mixed(values: np.ndarray, log_chances: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the values that the mixture exceeds with the chances `TAIL`.
 
@@ -201,7 +190,7 @@ def _mixed(values: np.ndarray, log_chances: np.ndarray, weights: np.ndarray) -> 
     at = np.geomspace(max(values[:, 0].min(), values.max() * 1e-9), values.max(), 400)
     chance = np.zeros(len(at))
     for value, log_chance, weight in zip(values, log_chances, weights, strict=True):
-        chance += weight * np.exp(np.interp(at, value, np.minimum.accumulate(log_chance)))
+        chance += weight * np.exp(np.interp(at, value, log_chance))
     return _quantiles(at, chance)
 
 

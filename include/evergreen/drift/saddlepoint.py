@@ -13,9 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 from scipy.special import log_ndtr
 
 _REACH = 1 - 2.0 ** -np.concatenate([np.linspace(0.02, 1, 12), np.linspace(1.15, 9, 30)])
+
+_NEAR = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +45,19 @@ class Generating:
         u = self.s * np.sqrt(np.maximum(self.second, 1e-300))
         # phi(w) over 1 - Phi(w), from logarithms: both vanish far out.
         hazard = np.exp(-0.5 * w**2 - 0.5 * np.log(2 * np.pi) - log_ndtr(-w))
-        return self.first, log_ndtr(-w) + np.log(np.maximum(1 + hazard * (1 / u - 1 / w), 1e-12))
+        # Near the mean both terms are huge and cancel; what is left of them is not worth it.
+        more = np.where(w > _NEAR, hazard * (1 / u - 1 / w), 0.0)
+        chance = log_ndtr(-w) + np.log(np.maximum(1 + more, 1e-12))
+        return self.first, np.maximum.accumulate(chance[..., ::-1], axis=-1)[..., ::-1]
+
+    def at(self, s: np.ndarray) -> Generating:
+        """Return the same function at other points between the first and the last, whatever the shape.
+
+        Between points `K'` is the cubic through its values and slopes, so that all three fit together.
+        """
+        first = CubicHermiteSpline(self.s, self.first, self.second)
+        value = self.value[0] + first.antiderivative()(s)
+        return Generating(s, value, first(s), first.derivative()(s))
 
 
 def points(eigenvalues: np.ndarray) -> np.ndarray:
