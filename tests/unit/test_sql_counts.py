@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evergreen.adapters.logged_source import LoggedSource
@@ -62,6 +62,7 @@ def test_a_query_that_cannot_work_is_refused_with_the_readers_words(counts):
         counts(QUERY.replace("rows", "rowz")).count(MARCH, ANSWER)
 
 
+@settings(deadline=None)
 @given(
     zone=st.sampled_from(["America/New_York", "Australia/Lord_Howe", "Asia/Amman", "Europe/Dublin"]),
     wall=st.datetimes(datetime.fromisoformat("1890-01-01"), datetime.fromisoformat("2037-01-01")),
@@ -73,6 +74,7 @@ def test_a_clock_is_read_in_stretches_as_it_is_read_at_once(zone, wall):
     assert (at.instant or wall - at.offset) == read
 
 
+@settings(deadline=None)
 @given(edges=st.lists(st.floats(-5, 5), max_size=6).map(sorted), value=st.floats())
 def test_how_many_thresholds_a_number_reaches_is_its_cell(edges, value):
     cells = Cells("x", "number", "double", edges=tuple(edges) if len(edges) > 1 else ())
