@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from evergreen.cli.commands import FINDINGS, OK, USAGE
 from evergreen.cli.main import main
+from evergreen.cli.replay_tables import show
 from evergreen.connections import from_environment
 from evergreen.loading import load_model
 from evergreen.monitor_spec import RetrainCost
@@ -86,7 +88,7 @@ def played(shared: Scratch, path: Path, policy: str = "one", **options: Any) -> 
         return play(workspace, policy, load_model(path), START, END, **options)
 
 
-def test_a_change_of_what_is_learnt_alarms_and_its_retrain_mends_the_loss(
+def test_a_change_of_what_is_learnt_alarms_its_retrain_mends_the_loss_and_nothing_is_left_behind(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     model_file(folder / "models", changes=True)
@@ -107,7 +109,17 @@ def test_a_change_of_what_is_learnt_alarms_and_its_retrain_mends_the_loss(
     february, march, april = replay["months"]
     assert february["value"] < april["value"] < march["value"], "the loss rises, and falls once more"
     assert replay["totals"]["broken"] == 0
-    assert replayed(capsys)["replays"] == [replay], "twice the same"
+    other = model_file(
+        folder / "tried", changes=True, schedule='"@monthly"', watch="", name="monthly.yaml"
+    )
+    (folder / "tried" / "clicks.parquet").unlink()
+    found = replayed(capsys, "--with", str(other))
+    assert found["replays"][0] == replay, "twice the same, whatever lies beside it"
+    assert [one["policy"] for one in found["replays"]] == ["clicks.yaml", "monthly.yaml"]
+    monthly, difference = found["replays"][1], found["difference"]
+    assert monthly["totals"]["checks"] == 0
+    assert difference["retrains"] == monthly["totals"]["retrains"] - replay["totals"]["retrains"]
+    assert difference["value"] == pytest.approx(monthly["whole"]["value"] - replay["whole"]["value"])
 
 
 def test_where_nothing_changes_nothing_is_retrained(folder: Path, capsys: pytest.CaptureFixture[str]):
@@ -142,12 +154,17 @@ def test_a_retrain_that_is_due_when_an_alarm_asks_for_one_is_made_once(folder: P
     assert retrains == [(2, "first"), (3, "schedule"), (4, "alarm"), (5, "schedule")]
 
 
-def test_policies_share_their_models_and_snapshots_but_no_memory(folder: Path, shared: Scratch):
-    path = model_file(folder / "models", changes=False, schedule='"@monthly"', watch="")
-    found = [played(shared, path, policy) for policy in ("one", "two")]
+def test_policies_share_their_models_but_no_memory_and_each_has_its_cost(folder: Path, shared: Scratch):
+    path = model_file(folder / "models", changes=True, schedule='"@monthly"', watch="")
+    cost = RetrainCost(retrain=40.0, loss=0.5)
+    one, two = (played(shared, path, policy, cost=cost) for policy in ("one", "two"))
     assert shared.models.trained == 4
-    assert found[0].events == found[1].events
-    assert found[0].whole == found[1].whole
+    assert replace(two, policy="one") == one
+    assert one.money is not None
+    assert one.money.retrains == 3 * 40.0
+    excess = one.whole.value - one.level
+    assert one.money.staleness == pytest.approx(excess * one.whole.labelled * 0.5)
+    assert one.money.total == one.money.retrains + one.money.staleness
 
 
 def test_the_loss_is_that_of_the_rows_that_were_scored_month_by_month(folder: Path, shared: Scratch):
@@ -158,18 +175,6 @@ def test_the_loss_is_that_of_the_rows_that_were_scored_month_by_month(folder: Pa
     weighed = sum(month.labelled * month.value for month in found.months if month.value is not None)
     assert weighed / found.whole.labelled == pytest.approx(found.whole.value)
     assert found.level == pytest.approx(found.whole.value, abs=0.05)
-
-
-def test_cost_counts_retrains_and_the_loss_beyond_what_the_first_champion_was_proven_at(
-    folder: Path, shared: Scratch
-):
-    path = model_file(folder / "models", changes=True, schedule='"@monthly"', watch="")
-    found = played(shared, path, cost=RetrainCost(retrain=40.0, loss=0.5))
-    assert found.money is not None
-    assert found.money.retrains == 3 * 40.0
-    excess = found.whole.value - found.level
-    assert found.money.staleness == pytest.approx(excess * found.whole.labelled * 0.5)
-    assert found.money.total == found.money.retrains + found.money.staleness
 
 
 def test_a_check_that_fails_is_told_and_the_replay_goes_on(folder: Path, shared: Scratch):
@@ -190,33 +195,24 @@ def test_a_check_that_fails_is_told_and_the_replay_goes_on(folder: Path, shared:
     assert found.events[-1].at.month == 4
 
 
-def test_two_policies_lie_side_by_side(folder: Path, capsys: pytest.CaptureFixture[str]):
-    model_file(folder / "models", changes=True)
-    other = model_file(
-        folder / "tried", changes=True, schedule='"@monthly"', watch="", name="monthly.yaml"
-    )
-    (folder / "tried" / "clicks.parquet").unlink()
-    found = replayed(capsys, "--with", str(other))
-    ours, monthly = found["replays"]
-    assert [one["policy"] for one in found["replays"]] == ["clicks.yaml", "monthly.yaml"]
-    assert monthly["totals"]["checks"] == 0
-    assert found["difference"]["retrains"] == monthly["totals"]["retrains"] - ours["totals"]["retrains"]
-    assert found["difference"]["value"] == pytest.approx(
-        monthly["whole"]["value"] - ours["whole"]["value"]
-    )
-
-
-def test_tables_show_events_months_and_totals_of_both(folder: Path, capsys: pytest.CaptureFixture[str]):
-    model_file(folder / "models", changes=False, schedule='"@monthly"', watch="")
-    other = model_file(folder / "tried", changes=False, name="other.yaml")
-    assert main(["replay", "clicks", *FROM_TO, "--with", str(other)]) == OK
-    out = capsys.readouterr().out
-    head = next(line for line in out.splitlines() if line.startswith("as of"))
-    assert head.split() == ["as", "of", "clicks.yaml", "other.yaml"]
-    assert "retrain (scheduled): " in out
-    assert any(line.split()[:2] == ["2024-03", "3,720"] for line in out.splitlines())
-    assert any(line.split()[:2] == ["retrains", "3"] for line in out.splitlines())
-    assert "fitness to serve" in out
+def test_tables_show_events_months_and_totals_of_both(
+    folder: Path, shared: Scratch, capsys: pytest.CaptureFixture[str]
+):
+    monthly = model_file(folder / "monthly", changes=False, schedule='"@monthly"', watch="")
+    asked = model_file(folder / "models", changes=False)
+    april = datetime(2024, 4, 7, tzinfo=START.tzinfo)
+    show([played(shared, asked, "a.yaml", by=asking_at(april)), played(shared, monthly, "b.yaml")])
+    lines = capsys.readouterr().out.splitlines()
+    assert ["as", "of", "a.yaml", "b.yaml"] in [line.split() for line in lines]
+    said = "".join(line for line in lines if line.startswith("2024-04-07"))
+    assert "log_loss is worse" in said
+    after = lines[lines.index(said) + 1 :]
+    assert after[0].split() == ["retrain:", "1", "of", "3"]
+    assert after[1].strip().startswith("retrain (asked for by alarm): ")
+    assert any(line.startswith("2024-04-01") and "retrain (scheduled): " in line for line in lines)
+    assert any(line.split()[:2] == ["2024-03", "3,720"] for line in lines)
+    assert ["retrains", "1", "3", "+2"] in [line.split() for line in lines]
+    assert any("fitness to serve" in line for line in lines)
 
 
 @pytest.mark.parametrize(
