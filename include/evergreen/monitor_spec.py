@@ -95,7 +95,7 @@ class Distances(Section):
 
 
 class Health(Section):
-    """When the data itself is broken. These alarms start no retrain unless monitor.retrain.on says so."""
+    """When the data itself is broken; such an alarm starts no retrain unless retrain.on says so."""
 
     stale_after: DurationField | None = Field(
         None,

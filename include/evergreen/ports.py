@@ -266,6 +266,31 @@ class FileStore(Protocol):
         ...
 
 
+class NoPage(Exception):
+    """Why there is no page."""
+
+
+class SamplePage(Protocol):
+    """Draws rows then and now for people; nothing is decided on it."""
+
+    def __call__(
+        self, before: pa.Table, after: pa.Table, columns: Sequence[str], title: str, seconds: float
+    ) -> bytes:
+        """Return one HTML file that needs no network, made of a bounded sample of the rows.
+
+        Args:
+            before: Rows of the baseline.
+            after: Rows of the window.
+            columns: The columns that matter, the foremost first; those beyond a few are left out.
+            title: Stands above the page.
+            seconds: How long it may take.
+
+        Raises:
+            NoPage: whoever draws it is not installed, failed or took too long, or has nothing to show.
+        """
+        ...
+
+
 class Registry(Protocol):
     """Names versions."""
 

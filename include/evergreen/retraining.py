@@ -188,7 +188,7 @@ def _enough_alarms(policy: RetrainPolicy, checks: Sequence[Verdict]) -> Reason:
     counted = [counts for one in checks if (counts := counts_as(one, policy.on)) is not None]
     last = counted[-policy.after.n :]
     alarmed, of = sum(last), max(len(last), 1)
-    which = "the last check" if of == 1 else f"the last {of} checks"
+    which = "1 check" if of == 1 else f"the last {of} checks"
     needed = f"{policy.after.k} of {policy.after.n} {'is' if policy.after.k == 1 else 'are'} needed"
     words = f"{alarmed} of {which} alarmed, {needed}"
     if newest is None:
@@ -299,11 +299,12 @@ def _cost(cost: RetrainCost, verdict: Verdict, metric: str) -> Reason:
     days = (cost.horizon.after(verdict.as_of) - verdict.as_of) / timedelta(days=1)
     stale = max(excess, 0.0) * verdict.rows_a_day * days * cost.loss
     estimated = " (an estimate: no label was seen)" if verdict.excess_is_estimate else ""
+    direction = "worse" if excess > 0 else "better"
     side: Side = "for" if stale > cost.retrain else "against"
     return Reason(
         side,
         f"staying stale for {cost.horizon} is expected to cost {stale:,.4g} and a retrain costs "
-        f"{cost.retrain:,.4g}: {metric} is {excess:+.4g} worse a row{estimated}, x "
+        f"{cost.retrain:,.4g}: {metric} is {abs(excess):.4g} {direction} a row{estimated}, x "
         f"{verdict.rows_a_day:,.4g} rows a day x {days:.4g} days x {cost.loss:g}",
     )
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evergreen.errors import bounded
+from evergreen.ports import NoPage
 from evergreen.redaction import redact
 from evergreen.results import Release, Snapshot, from_json
 from evergreen.steps.memory import model_of, need
@@ -56,16 +58,12 @@ def report(
     for name, make in makers.items():
         try:
             files.append(workspace.files.put(folder, name, make()))
-        except NotMade as exc:
+        except NoPage as exc:
             log.info("the report goes without %s: %s", name, exc)
         except Exception as exc:  # noqa: BLE001 - the verdict counts, whatever this was
             why = redact(bounded(f"{type(exc).__name__}: {exc}", 400))
             log.warning("the report goes without %s: %s", name, why)
     return tuple(files)
-
-
-class NotMade(Exception):
-    """Why a file is not made."""
 
 
 def _history(workspace: Workspace, check: Check, verdict: Verdict) -> bytes:
@@ -98,7 +96,7 @@ def _columns(workspace: Workspace, check: Check, verdict: Verdict) -> bytes:
 
     changes, then = _changes(workspace, check, verdict)
     if not changes:
-        raise NotMade("no column was counted")
+        raise NoPage("no column was counted")
     title = f"{_titled(check)} against training"
     return columns_picture(changes, title, then=then)
 
@@ -115,7 +113,7 @@ def _changes(workspace: Workspace, check: Check, verdict: Verdict) -> tuple[list
     champion = champion_of(workspace, check)
     baseline = None if champion is None else baseline_of(workspace, champion)
     if baseline is None or profiled.profiles is None:
-        raise NotMade("there is no baseline, or no profile")
+        raise NoPage("there is no baseline, or no profile")
     both = Layout(baseline.layout.cells + baseline.prediction_layout.cells)
     days = days_from_bytes(workspace.files.get(profiled.profiles), both)
     past, then = baseline.days, "the baseline's rows, in training"
@@ -156,24 +154,28 @@ def _evidently(
     verdict: Verdict,
     deadline: float,
 ) -> bytes:
-    from evergreen.adapters import evidently_report as evidently
-
-    if not evidently.installed():
-        raise NotMade(evidently.NOT_INSTALLED)
+    if (since := _goes_on_since(workspace, check)) is not None:
+        raise NoPage(f"the alarm goes on from {since:%Y-%m-%d %H:%M}, when its page was made")
     features = sorted(observation.features, key=lambda one: -one.importance)
     spoken_of = _spoken_of(verdict, {one.column: one for one in features})
     columns = list(dict.fromkeys([*spoken_of, *(one.column for one in features)]))
-    columns = columns[: evidently.MOST_COLUMNS]
     champion = champion_of(workspace, check)
     if champion is None or not columns:
-        raise NotMade("there is no champion, or no feature was measured")
+        raise NoPage("there is no champion, or no feature was measured")
     before = _baseline_rows(workspace, check, champion)
     after = _window_rows(workspace, check, champion, columns, deadline)
-    left = min(evidently.TIMEOUT_SECONDS, deadline - time.monotonic())
-    try:
-        return evidently.page(before, after, columns, _titled(check), max(left, 1.0))
-    except evidently.NoPage as exc:
-        raise NotMade(str(exc)) from exc
+    left = max(deadline - time.monotonic(), 1.0)
+    return workspace.sample_page(before, after, columns, _titled(check), left)
+
+
+def _goes_on_since(workspace: Workspace, check: Check) -> datetime | None:
+    """Return the as-of of the check before, where that alarmed about the same version."""
+    past = [
+        one
+        for one in verdicts(workspace.ledger, model_of(check.run_key))
+        if one.as_of < check.as_of and one.version == check.version
+    ]
+    return past[-1].as_of if past and past[-1].answer == "alarm" else None
 
 
 def _titled(check: Check) -> str:
@@ -186,7 +188,7 @@ def _titled(check: Check) -> str:
 def _baseline_rows(workspace: Workspace, check: Check, champion: Release) -> pa.Table:
     snapshot = need(workspace, "snapshot", champion.run_key, Snapshot)
     if snapshot.rows > MOST_BASELINE_ROWS:
-        raise NotMade(f"the champion's snapshot of {snapshot.rows:,} rows is not read for a page")
+        raise NoPage(f"the champion's snapshot of {snapshot.rows:,} rows is not read for a page")
     window = champion.candidate.trained_on or snapshot.window
     return workspace.snapshots.read(snapshot, window, check.model.spec.data.time_column)
 
@@ -205,12 +207,12 @@ def _window_rows(
     batches = logged.read(check.window, columns, champion.version.number)
     rows = sample(_until(batches, deadline), MOST_ROWS)
     if rows is None:
-        raise NotMade("the window has no rows")
+        raise NoPage("the window has no rows")
     return rows
 
 
 def _until(batches: Iterator[pa.RecordBatch], deadline: float) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         if time.monotonic() > deadline:
-            raise NotMade(f"reading the window's rows took more than {LONGEST_SECONDS:g} s")
+            raise NoPage(f"reading the window's rows took more than {LONGEST_SECONDS:g} s")
         yield batch

@@ -207,9 +207,9 @@ class Finding:
 class Verdict:
     """What a check came to. `spoke` is the foremost level that alarmed.
 
-    `excess_loss` is how much worse the champion is than proven, per row in the metric's unit and
-    positive where worse; `excess_is_estimate` marks one that rests on no label. `findings` holds every
-    alarm and the foremost quiet ones, those that matter most first.
+    `excess_loss` is how much worse than proven the champion is on the window's rows, per row in the
+    metric's unit and positive where worse; `excess_is_estimate` marks one that rests on no label.
+    `findings` holds every alarm and the foremost quiet ones, those that matter most first.
     """
 
     run_key: str

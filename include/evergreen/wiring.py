@@ -7,10 +7,10 @@ release target is one adapter file and one row here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, make_url
 
@@ -23,6 +23,9 @@ from evergreen.settings import Settings
 from evergreen.source_spec import FilesSource, Source, SqlSource
 from evergreen.workspace import Workspace
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ADAPTERS = {
     "file store": "evergreen.adapters.file_store:SmallFiles",
     "files source": "evergreen.adapters.files_source:FileRows",
@@ -30,6 +33,7 @@ ADAPTERS = {
     "logged source": "evergreen.adapters.logged_source:LoggedSource",
     "prediction log": "evergreen.adapters.prediction_log:ParquetLog",
     "registry": "evergreen.adapters.mlflow_registry:MlflowRegistry",
+    "sample page": "evergreen.adapters.evidently_report:page",
     "scorer": "evergreen.adapters.child_scorer:ChildScorer",
     "snapshots": "evergreen.adapters.parquet_store:ParquetStore",
     "sql counts": "evergreen.adapters.sql_counts:SqlCounts",
@@ -89,6 +93,7 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
         predictions=predictions,
         logged_for=lambda model, candidate: logged_for(model, candidate, connections, predictions),
         files=_adapter("file store")(settings.store_uri, options),
+        sample_page=_sample_page,
     )
 
 
@@ -176,6 +181,13 @@ def _database(source: SqlSource, connections: Connections) -> URL:
     if source.connection:
         return connections(source.connection).sqlalchemy_url()
     return make_url(source.url or "")
+
+
+def _sample_page(
+    before: pa.Table, after: pa.Table, columns: Sequence[str], title: str, seconds: float
+) -> bytes:
+    page: bytes = _adapter("sample page")(before, after, columns, title, seconds)
+    return page
 
 
 def _local_target(settings: Settings) -> Deployer:

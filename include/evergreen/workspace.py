@@ -13,6 +13,7 @@ from evergreen.ports import (
     LoggedRows,
     PredictionLog,
     Registry,
+    SamplePage,
     Scorer,
     SnapshotStore,
     Trainer,
@@ -42,3 +43,4 @@ class Workspace:
     predictions: PredictionLog
     logged_for: Callable[[PinnedModel, Candidate], LoggedRows]
     files: FileStore
+    sample_page: SamplePage

@@ -61,10 +61,10 @@ PAGES = {
     ),
     WATCH: Page(
         "Benchmarks of the watch",
-        "How often the watch is wrong, what it sees and how soon, what its retrains are worth, and what it "
-        "costs, beside Evidently and NannyML on the same data in the same run. Written by `python -m "
-        f"tests.benchmarks {WATCH}`; seeds are fixed, so your rates are these, and ratios are to be read "
-        "before seconds. Each claim says whether it holds.",
+        "How often the watch is wrong, what it sees and how soon, what its retrains are worth, and what "
+        "it costs, beside Evidently and NannyML on the same data in the same run. Written by `python -m "
+        f"tests.benchmarks {WATCH}`; seeds are fixed, so your rates are these, and ratios are to be "
+        "read before seconds. Each claim says whether it holds.",
         ("numpy", "scipy", "scikit-learn", "pyarrow", "evidently"),
     ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from evergreen.errors import (
     DataUnusable,
     EvergreenError,
 )
-from evergreen.ports import Pointer
+from evergreen.ports import NoPage, Pointer
 from evergreen.profiles.codec import baseline_to_bytes
 from evergreen.results import (
     Candidate,
@@ -193,6 +193,8 @@ class Bench:
         self.registry = FakeRegistry()
         self.deployer = FakeDeployer()
         self.validator = FakeValidator()
+        self.drawn: list[tuple[pa.Table, pa.Table, Sequence[str], str, float]] = []
+        self.page: bytes | None = None
         self.predictions = ParquetLog(str(folder / "predictions"), {})
         self.workspace = Workspace(
             ledger=self.ledger,
@@ -210,7 +212,17 @@ class Bench:
                 model.spec.name, model.spec.data.time_column
             ),
             files=SmallFiles(str(folder), {}),
+            sample_page=self.draw,
         )
+
+    def draw(
+        self, before: pa.Table, after: pa.Table, columns: Sequence[str], title: str, seconds: float
+    ) -> bytes:
+        """Remember what a page was asked for; there is one where `page` is set."""
+        self.drawn.append((before, after, columns, title, seconds))
+        if self.page is None:
+            raise NoPage("nobody draws here")
+        return self.page
 
     def begin(
         self,

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from evergreen.adapters import evidently_report
-from evergreen.adapters.evidently_report import MOST_ROWS, NoPage, page
+from evergreen.adapters.evidently_report import MOST_ROWS, page
+from evergreen.ports import NoPage
 
 pytest.importorskip("evidently")
 
@@ -49,7 +50,7 @@ def test_a_page_shows_every_usable_column_and_nothing_of_the_data_becomes_a_scri
 
 def test_a_page_that_takes_too_long_is_given_up():
     with pytest.raises(NoPage, match=r"longer than 0\.05 s"):
-        page(rows(50), rows(50), ["number"], "m", timeout_seconds=0.05)
+        page(rows(50), rows(50), ["number"], "m", seconds=0.05)
 
 
 def test_what_evidently_dies_of_is_told_and_bounded(monkeypatch):

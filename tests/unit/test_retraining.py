@@ -249,7 +249,7 @@ def test_the_cost_rule_writes_its_sum_and_marks_an_estimate():
     reasons = decided(check(excess=0.079, estimate=True), TWO_ALARMS, policy=COSTLY).reasons
     assert reasons[0] == (
         "wait: staying stale for 10 days is expected to cost 39.5 and a retrain costs 40: log_loss is "
-        "+0.079 worse a row (an estimate: no label was seen), x 100 rows a day x 10 days x 0.5"
+        "0.079 worse a row (an estimate: no label was seen), x 100 rows a day x 10 days x 0.5"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -17,8 +17,9 @@ from evergreen.amounts import Margin
 from evergreen.performance.looks import looks
 from evergreen.performance.natural_days import CARRY, RHYTHM, Days, degrees_of, ways_of
 from evergreen.performance.scan import weights_of
-from evergreen.performance.sequential import how_rarely, judge_series
+from evergreen.performance.sequential import excess_in, how_rarely, judge_series, usual_level
 from evergreen.watch_results import DayLoss, Finding, LossSeries
+from evergreen.window import Window
 
 MONDAY = date(2013, 1, 7)
 PROOF = 28
@@ -365,3 +366,16 @@ def test_the_order_of_judging_does_not_matter() -> None:
     first = judged(one), judged(other)
     assert (judged(other), judged(one)) == first[::-1]
     assert judged(replace(one, notes=("a note",))) == first[0]
+
+
+def test_the_excess_of_a_window_is_the_mean_of_its_rows_over_the_proof() -> None:
+    found = series(usual(), usual(20, 1) + 0.5)
+    days = [one.day for one in found.days]
+    instant = datetime(days[-2].year, days[-2].month, days[-2].day, 6, tzinfo=UTC)
+    window = Window(instant, instant + timedelta(days=1))
+    inside = [one for one in found.days if one.day in days[-2:]]
+    rows = sum(one.rows for one in inside)
+    mean = sum(one.value * one.rows for one in inside) / rows
+    assert excess_in(found, window) == pytest.approx(mean - usual_level(found))
+    later = Window(instant + timedelta(days=90), instant + timedelta(days=97))
+    assert excess_in(found, later) is None

@@ -200,5 +200,6 @@ def test_a_missing_driver_is_named():
 def test_only_a_driver_that_knows_libpqs_arguments_is_given_them(monkeypatch, driver, limited):
     given = {}
     monkeypatch.setattr(sa, "create_engine", lambda url, **arguments: given.update(arguments))
-    SqlRows(sa.make_url(f"postgresql+{driver}://db/x"), "SELECT :start, :end", data(), "m")._session.engine()
+    url = sa.make_url(f"postgresql+{driver}://db/x")
+    SqlRows(url, "SELECT :start, :end", data(), "m")._session.engine()
     assert ("tcp_user_timeout" in given["connect_args"]) is limited

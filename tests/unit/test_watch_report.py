@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 import pytest
 
 from evergreen import watch_report
-from evergreen.adapters import evidently_report
 from evergreen.errors import StoreUnavailable
 from evergreen.results import from_json, to_json
 from evergreen.steps import score
@@ -36,17 +35,10 @@ def bench(tmp_path):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What Evidently was asked for; it answers with a page of its own."""
-    found = []
-
-    def page(before, after, columns, title, timeout_seconds):
-        found.append((before, after, columns, title, timeout_seconds))
-        return b"<html></html>"
-
-    monkeypatch.setattr(evidently_report, "installed", lambda: True)
-    monkeypatch.setattr(evidently_report, "page", page)
-    return found
+def asked(bench):
+    """What a page was asked for; there is one."""
+    bench.page = b"<html></html>"
+    return bench.drawn
 
 
 def alarmed(bench: Bench, as_of=AS_OF) -> Verdict:
@@ -89,7 +81,7 @@ def test_evidently_is_asked_about_the_training_rows_and_the_windows(bench, asked
     ((before, after, columns, title, seconds),) = asked
     assert columns == ["x"]
     assert title == "churn: rows of 2013-03-22 to 2013-03-29"
-    assert 0 < seconds <= evidently_report.TIMEOUT_SECONDS
+    assert 0 < seconds <= watch_report.LONGEST_SECONDS
     assert after.num_rows == 70
     assert pc.min(after.column("x")).as_py() > pc.mean(before.column("x")).as_py()
     assert pc.max(before.column("at")).as_py() < MARCH
@@ -100,14 +92,17 @@ def test_a_quiet_check_gets_no_report(bench, asked):
     assert (verdict.answer, verdict.report, asked) == ("quiet", (), [])
 
 
-def test_without_evidently_the_pictures_are_made_and_the_log_says_what_to_install(
-    bench, monkeypatch, caplog
-):
-    monkeypatch.setattr(evidently_report, "installed", lambda: False)
+def test_an_alarm_that_goes_on_gets_pictures_but_no_further_page(bench, asked):
+    alarmed(bench)
+    assert names(checked(bench, AS_OF + WEEK)) == ["history.png", "columns.png"]
+    assert len(asked) == 1
+
+
+def test_without_a_page_the_pictures_are_made_and_the_log_says_why(bench, caplog):
     with caplog.at_level(logging.INFO):
         verdict = alarmed(bench)
     assert names(verdict) == ["history.png", "columns.png"]
-    assert "evergreen[evidently]" in caplog.text
+    assert "nobody draws here" in caplog.text
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.column_kinds import kind_of
 from evergreen.errors import bounded
 from evergreen.evidence.numbers import counted
+from evergreen.ports import NoPage
 from evergreen.redaction import redact
 from evergreen.text import html, plain
 
@@ -47,10 +48,6 @@ _NO_NETWORK = (
 )
 
 
-class NoPage(Exception):
-    """Why there is no page."""
-
-
 def installed() -> bool:
     """Tell whether Evidently is there to be asked."""
     return find_spec("evidently") is not None
@@ -61,7 +58,7 @@ def page(
     after: pa.Table,
     columns: Sequence[str],
     title: str,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    seconds: float = TIMEOUT_SECONDS,
 ) -> bytes:
     """Return the page.
 
@@ -71,7 +68,7 @@ def page(
         columns: The columns that matter, the foremost first. Left out are those beyond `MOST_COLUMNS`,
             times, and those that one of the tables lacks or has no value of.
         title: Stands above the page.
-        timeout_seconds: After which Evidently is ended.
+        seconds: After which Evidently is ended; `TIMEOUT_SECONDS` at the latest.
 
     Raises:
         NoPage: Evidently is not installed, failed or took too long, or there is nothing to show.
@@ -86,7 +83,7 @@ def page(
     with tempfile.TemporaryDirectory(prefix="evergreen-evidently-") as name:
         folder = Path(name)
         _write(folder, sampled, shown)
-        _run(folder, timeout_seconds)
+        _run(folder, min(seconds, TIMEOUT_SECONDS))
         made = (folder / _PAGE).read_text()
     then, now = (counted(rows.num_rows, "row") for rows in sampled)
     said = f"{title} · {then} of the baseline against {now} of the window · made by Evidently, whose "

@@ -15,7 +15,7 @@ from evergreen.drift.budget import begins_per_check, parts
 from evergreen.drift.chance import p_value, threshold
 from evergreen.drift.persistence import chance_per_check, correlation
 from evergreen.monitor_spec import Level, Monitor
-from evergreen.performance.sequential import judge_series
+from evergreen.performance.sequential import excess_in, judge_series
 from evergreen.rates import DAYS_A_YEAR
 from evergreen.watch_results import (
     Answer,
@@ -68,8 +68,10 @@ def judge(observation: Observation, monitor: Monitor, gate_margin: Margin) -> Ve
     excess: dict[Level, float | None] = {}
     for level, each in series.items():
         if each is not None:
-            finding, excess[level] = judged(each, level, budget.get(level, 0.01))
+            finding, _ = judged(each, level, budget.get(level, 0.01))
             found.append(replace(finding, weight=1.0))
+            if finding.answer != "not enough data":
+                excess[level] = excess_in(each, observation.window)
     for level, columns in drifts.items():
         found += _drifts(level, columns, budget.get(level, 0.0), observation, monitor)
     return _verdict(observation, found, excess)

@@ -31,6 +31,7 @@ from evergreen.performance.scan import (
 )
 from evergreen.rates import DAYS_A_YEAR
 from evergreen.watch_results import Finding, LossSeries
+from evergreen.window import Window
 
 FEWEST_PROOF_DAYS = 5
 BLIND = (
@@ -100,6 +101,20 @@ def usual_level(series: LossSeries) -> float:
     weights = weights_of(series.level_days, series.level_days)
     values = [day.value for day in series.level_days]
     return float(weights @ values / weights.sum())
+
+
+def excess_in(series: LossSeries, window: Window) -> float | None:
+    """Return how much worse than usual a window's rows are on average; None where it has none.
+
+    The verdict rests on the worst of many windows, which is no fair guess of what is to come; the
+    check's own window is.
+    """
+    days = [one for one in series.days if window.start.date() <= one.day <= window.end.date()]
+    rows = sum(one.rows for one in days)
+    if not rows:
+        return None
+    apart = sum(one.value * one.rows for one in days) / rows - usual_level(series)
+    return -apart if series.higher_is_better else apart
 
 
 def _lacking(series: LossSeries) -> str | None:
