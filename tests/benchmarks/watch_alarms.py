@@ -33,13 +33,17 @@ OURS: tuple[Rule, ...] = ("Evergreen", "Evergreen, labels")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some streams. `purpose` is "tune", where ours is not asked, or "test"."""
+    """Some streams.
+
+    `purpose` is "tune", where ours is not asked, or "test". `min_effect` is our floor, None the default.
+    """
 
     purpose: str
     numbers: tuple[int, ...]
     rows: int
     reference: int
     drifts: tuple[Drift, ...]
+    min_effect: float | None = None
     peers: Path = DEFAULT_FOLDER
 
 
@@ -155,7 +159,7 @@ class _Asked:
         """Return what Evergreen says; after the first alarm since an onset it is not asked again."""
         onset, quiet = self.stream.onset, self._quiet
         with remembering():
-            watch = Watch(self._known, self._part.rows, monitor())
+            watch = Watch(self._known, self._part.rows, monitor(self._part.min_effect))
             found = {
                 (rule, None): self._said(watch, quiet, 0, labels=rule == OURS[1], stop=False)
                 for rule in OURS

@@ -13,7 +13,8 @@ from evergreen.monitor_spec import Monitor
 from tests.benchmarks import watch_alarms, watch_delay, watch_ours, watch_peers
 from tests.benchmarks.trials import generator
 from tests.benchmarks.watch_alarms import LABELLED, OURS, UNLABELLED, Alarms
-from tests.benchmarks.watch_delay import DRIFTS, delay, figures, multiplier_for
+from tests.benchmarks.watch_delay import DRIFTS, SMALLER, batched
+from tests.benchmarks.watch_noticed import delay, figures, multiplier_for
 from tests.benchmarks.watch_ours import Days, Watch, monitor, remembering
 from tests.benchmarks.watch_peers import Question
 from tests.benchmarks.watch_streams import (
@@ -153,14 +154,25 @@ def invented(number: int, late: float) -> Alarms:
 @pytest.mark.parametrize(("late", "holds"), [(3, True), (7, False)])
 def test_the_claim_of_delay_holds_where_no_peer_is_sooner(late, holds, tmp_path):
     found = figures([invented(n, late) for n in range(4)], [invented(n, late) for n in range(4, 8)])
-    text = watch_delay.markdown(found)
+    text = watch_delay.markdown((found, found))
     assert found.noticed["Evergreen", DRIFTS[0]].median == late + 1
     assert found.noticed["Evidently", DRIFTS[0]].median <= 6
     assert ("**Holds:** its median delay" in text) is holds
     assert "nan" not in text
     if holds:
-        watch_delay.draw(found, tmp_path / "plot.png")
+        watch_delay.draw((found, found), tmp_path / "plot.png")
         assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_changes_in_larger_windows_are_as_hard_to_see():
+    assert Drift("location", 0.045) in SMALLER
+    assert Drift("scale", 1.067) in SMALLER
+    assert Drift("category", 0.113) in SMALLER
+    assert {drift.change for drift in SMALLER} == {drift.change for drift in DRIFTS}
+
+
+def test_streams_are_done_in_portions():
+    assert batched(5, 2) == [(0, 1), (2, 3), (4,)]
 
 
 def test_a_peer_that_fails_says_why(tmp_path):
