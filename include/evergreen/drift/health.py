@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
 
 from evergreen.drift.broken_shares import nulls, unseen
 from evergreen.drift.volume import volume
@@ -32,6 +33,7 @@ def health(
     window: Window,
     monitor: Monitor,
     apart: Collection[str] | None = None,
+    ahead: Mapping[date, Profile] = MappingProxyType({}),
 ) -> tuple[HealthFinding, ...]:
     """Return what is broken about the window's data: lost columns first, then by importance.
 
@@ -39,19 +41,19 @@ def health(
         baseline: The champion's.
         window_days: The window's profiles by UTC day, of the baseline's layout; days without rows are
             not there.
-        newest: The time of the newest logged row, None where there is none; later than `as_of` where
-            rows come from the future.
+        newest: The time of the newest row logged before the as-of, None where there is none.
         as_of: The check's.
         window: The check's.
         monitor: The owner's rules.
         apart: Columns that are no features: key, time and label. None: new columns are not looked for.
+        ahead: Profiles by UTC day of rows whose time had not come when the check was made.
     """
     ranked = sorted(baseline.layout.cells, key=lambda each: -baseline.importance.get(each.column, 0.0))
     found = [
         *_schema(ranked, window_days),
         *_stale(baseline, newest, as_of, monitor),
         *volume(baseline.days, window_days, window, monitor.health.volume_drop),
-        *_future(newest, window_days, as_of),
+        *_future(ahead),
     ]
     for cells in ranked:
         found += nulls(cells, baseline.days, window_days, monitor.health.nulls)
@@ -100,16 +102,15 @@ def _stale(
     yield HealthFinding("stale", "rows", age, limit, f"{words}; {allowed} is allowed")
 
 
-def _future(
-    newest: datetime | None, days: Mapping[date, Profile], as_of: datetime
-) -> Iterable[HealthFinding]:
+def _future(ahead: Mapping[date, Profile]) -> Iterable[HealthFinding]:
     """Yield that rows carry times that are not there yet; they count for nothing else."""
-    late = [day for day, one in days.items() if one.rows and day > as_of.date()]
-    if late or (newest is not None and newest > as_of):
-        ahead = (newest - as_of) / _DAY if newest and newest > as_of else (max(late) - as_of.date()).days
-        until = newest if newest and newest > as_of else max(late)
-        words = f"there are rows of the future, up to {until:%Y-%m-%d %H:%M} UTC: they are left out"
-        yield HealthFinding("future", "rows", float(ahead), 0.0, words)
+    rows = sum(day.rows for day in ahead.values())
+    if rows:
+        words = (
+            f"{counted(rows, 'row')} of the future, up to {max(ahead)}: they are left out until their "
+            "time has come"
+        )
+        yield HealthFinding("future", "rows", float(rows), 0.0, words)
 
 
 def _other_columns(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from evergreen.cron import times_a_year
 from evergreen.failpoints import failpoint
 from evergreen.monitor_spec import Level, Monitor
+from evergreen.ports import LoggedRows
 from evergreen.rates import DAYS_A_YEAR
 from evergreen.results import Release
 from evergreen.steps.memory import need, recall, record
@@ -20,9 +22,12 @@ from evergreen.workspace import Workspace
 
 if TYPE_CHECKING:
     from evergreen.profiles.baseline import Baseline
+    from evergreen.profiles.layout import Layout
+    from evergreen.profiles.profile import Profile
 
 log = logging.getLogger(__name__)
 
+LOOK_AHEAD = timedelta(days=366)
 LEVELS: tuple[Level, ...] = ("health", "loss", "estimated_loss", "prediction", "features")
 
 
@@ -82,7 +87,7 @@ def _observed(
 
     if profiled.profiles is None:
         raise AssertionError("asked only of a window with profiles")
-    monitor, candidate = monitor_of(check.model), champion.candidate
+    monitor, data, candidate = monitor_of(check.model), check.model.spec.data, champion.candidate
     logged = workspace.logged_for(check.model, candidate)
     both = Layout(baseline.layout.cells + baseline.prediction_layout.cells)
     days = days_from_bytes(workspace.files.get(profiled.profiles), both)
@@ -114,11 +119,25 @@ def _observed(
         loss=realised,
         estimated=estimated,
         health=health(
-            baseline, features, logged.newest(check.as_of), check.as_of, check.window, monitor
+            baseline,
+            features,
+            logged.newest(check.as_of),
+            check.as_of,
+            check.window,
+            monitor,
+            apart=(data.key, data.time_column, data.label.column),
+            ahead=_ahead(logged, check, baseline.layout),
         ),
         problems=problems,
         notes=notes,
     )
+
+
+def _ahead(logged: LoggedRows, check: Check, layout: Layout) -> Mapping[date, Profile]:
+    """Return the profiles of rows whose time has not come yet, which only a check of now can tell."""
+    now = datetime.now(UTC)
+    length = check.window.end - check.window.start
+    return {} if check.as_of + length < now else logged.count(Window(now, now + LOOK_AHEAD), layout)
 
 
 def _pace(monitor: Monitor, window: Window) -> tuple[float, float]:
