@@ -14,9 +14,10 @@ import numpy as np
 from evergreen.evidence.forest import BLUE, DARK_GREY, EDGE, GREY, INK, SMALL, TEXT
 from evergreen.evidence.numbers import counted, short
 from evergreen.evidence.page import Box, Page, height_of
+from evergreen.logged_rows import shown
 from evergreen.profiles.layout import ABOVE, BELOW, HIGHEST, LOWEST, MISSING, OTHER, Cells
 from evergreen.text import plain
-from evergreen.watch_picture import INNER, LEFT_OF_AXES, WIDTH, Format, shown_name
+from evergreen.watch_picture import INNER, LEFT_OF_AXES, WIDTH, Format
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +96,7 @@ def _explain(page: Page, then: str) -> None:
 def _draw(page: Page, change: Change, lines: Sequence[str], top: float) -> None:
     rows = f"{int(change.before.sum()):,} → {int(change.after.sum()):,} rows"
     room = INNER - page.wide(rows, SMALL) - 0.2
-    name = page.fitted(plain(shown_name(change.cells.column)), TEXT, room, "bold")
+    name = page.fitted(plain(shown(change.cells.column)), TEXT, room, "bold")
     page.text(EDGE, top + 0.16, name, TEXT, weight="bold", color=INK)
     page.text(EDGE + INNER - page.wide(rows, SMALL), top + 0.175, rows, SMALL, color=DARK_GREY)
     for place, line in enumerate(lines):

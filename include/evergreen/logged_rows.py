@@ -29,3 +29,15 @@ def watched_columns(classes: tuple[str, ...]) -> tuple[str, ...]:
     ('evergreen__p__True',)
     """
     return prediction_columns(classes)[1:] if len(classes) == 2 else prediction_columns(classes)
+
+
+def shown(column: str) -> str:
+    """Return what people call a column.
+
+    >>> shown("evergreen__p__True"), shown("evergreen__prediction"), shown("fare")
+    ('probability of True', 'predicted value', 'fare')
+    """
+    if column == VALUE:
+        return "predicted value"
+    head = probability("")
+    return f"probability of {column.removeprefix(head)}" if column.startswith(head) else column

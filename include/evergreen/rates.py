@@ -18,6 +18,7 @@ RATE_RULE = 'a whole number and a period, such as "1 per quarter" (periods: ' + 
 )
 K_OF_N_RULE = 'how many of how many checks, such as "2 of 5"'
 LONGEST_HISTORY = 100
+LONGEST_TIME_BETWEEN = 1000
 
 _RATE = re.compile(r"^([1-9][0-9]{0,3}) per (day|week|month|quarter|year)$")
 _K_OF_N = re.compile(r"^([1-9][0-9]?) of ([1-9][0-9]?)$")
@@ -100,6 +101,21 @@ class KOfN:
 
     def __str__(self) -> str:
         return f"{self.k} of {self.n}"
+
+
+def how_rarely(years: float) -> str:
+    """Return a mean time between events in words.
+
+    >>> how_rarely(11.2), how_rarely(0.25), how_rarely(0.01), how_rarely(5e6)
+    ('once in 11 years', 'once in 3 months', 'once in 4 days', 'once in over 1,000 years')
+    """
+    if years > LONGEST_TIME_BETWEEN:
+        return f"once in over {LONGEST_TIME_BETWEEN:,} years"
+    for unit, size in (("year", 1.0), ("month", 1 / 12), ("day", 1 / DAYS_A_YEAR)):
+        if years >= 1.5 * size:
+            count = round(years / size)
+            return f"once in {count:,} {unit}s"
+    return "every day or so"
 
 
 RateField = Annotated[

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evergreen.evidence.forest import BLUE, DARK_GREY, EDGE, GREY, INK, RED, SMALL, TEXT
 from evergreen.evidence.numbers import counted, short
 from evergreen.evidence.page import Box, Page, height_of
-from evergreen.logged_rows import PREFIX, VALUE, probability
+from evergreen.logged_rows import shown
 from evergreen.monitor_spec import Level
 from evergreen.text import plain
 from evergreen.watch_results import Answer, Finding, Verdict
@@ -106,19 +106,6 @@ def history_picture(
     return page.png() if kind == "png" else page.svg()
 
 
-def shown_name(column: str) -> str:
-    """Return a column's name for people.
-
-    >>> shown_name("evergreen__p__True"), shown_name("evergreen__prediction"), shown_name("hour")
-    ('probability of True', 'predicted value', 'hour')
-    """
-    if column == VALUE:
-        return "predicted value"
-    if column.startswith(probability("")):
-        return f"probability of {column.removeprefix(probability(''))}"
-    return column.removeprefix(PREFIX)
-
-
 def _said(checks: Sequence[Verdict]) -> str:
     """Return how many checks there were and what the newest says."""
     newest = checks[-1]
@@ -172,7 +159,7 @@ def _draw_subject(
         if _subject(finding) == subject and finding.value is not None
     ]
     measured = plain(found[-1][1].measure).replace("_", " ")
-    head = f"{plain(shown_name(subject.name))}"
+    head = f"{plain(shown(subject.name))}"
     about = f"{measured}, {NAMES[subject.level]}"
     left = page.fitted(head, TEXT, INNER * 0.45, "bold")
     page.text(EDGE, down + 0.2, left, TEXT, weight="bold", color=INK)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evergreen.errors import bounded
+from evergreen.logged_rows import shown
 from evergreen.ports import NoPage
 from evergreen.redaction import redact
 from evergreen.results import Release, Snapshot, from_json
@@ -133,7 +134,7 @@ def _changes(workspace: Workspace, check: Check, verdict: Verdict) -> tuple[list
     changes = []
     for column, finding in _spoken_of(verdict, counted).items():
         cells, before = counted[column]
-        words = finding.words.removeprefix(f"{column}: ")
+        words = finding.words.removeprefix(f"{shown(column)}: ")
         changes.append(Change(cells, before.of(column), after.of(column), words))
     return changes, then
 

@@ -17,7 +17,8 @@ from evergreen.amounts import Margin
 from evergreen.performance.looks import looks
 from evergreen.performance.natural_days import CARRY, RHYTHM, Days, degrees_of, ways_of
 from evergreen.performance.scan import weights_of
-from evergreen.performance.sequential import excess_in, how_rarely, judge_series, usual_level
+from evergreen.performance.sequential import excess_in, judge_series, usual_level
+from evergreen.rates import how_rarely
 from evergreen.watch_results import DayLoss, Finding, LossSeries
 from evergreen.window import Window
 

@@ -10,7 +10,9 @@ from rich.table import Table
 
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json, say_table
+from evergreen.logged_rows import shown
 from evergreen.monitor_spec import Level
+from evergreen.rates import how_rarely
 from evergreen.results import to_json
 from evergreen.settings import Settings
 from evergreen.text import plain
@@ -69,7 +71,8 @@ def _levels(verdict: Verdict) -> Table:
     table = Table("level", "answer", "foremost", box=box.SIMPLE_HEAD, pad_edge=False)
     for level, answer in verdict.levels:
         foremost = next((f for f in verdict.findings if f.level == level), None)
-        table.add_row(_NAMES[level], answer, "" if foremost is None else plain(foremost.subject, 60))
+        subject = "" if foremost is None else plain(shown(foremost.subject), 60)
+        table.add_row(_NAMES[level], answer, subject)
     return table
 
 
@@ -82,30 +85,14 @@ def _findings(findings: Sequence[Finding]) -> Table:
     table.add_column("answer")
     for finding in findings[:MOST_FINDINGS]:
         table.add_row(
-            plain(finding.subject, 40),
+            plain(shown(finding.subject), 40),
             plain(finding.measure, 30),
             _number(finding.value),
             _number(finding.threshold),
-            how_rarely(finding.years),
+            "" if finding.years is None else how_rarely(finding.years),
             finding.answer,
         )
     return table
-
-
-def how_rarely(years: float | None) -> str:
-    """Return a mean time between exceedances in words.
-
-    >>> how_rarely(2.0), how_rarely(0.25), how_rarely(0.01), how_rarely(5e6)
-    ('once in 2 years', 'once in 3 months', 'once in 4 days', 'once in over 1,000 years')
-    """
-    if years is None:
-        return ""
-    if years > 1000:
-        return "once in over 1,000 years"
-    for length, unit in ((1.0, "years"), (1 / 12, "months"), (1 / 365.25, "days")):
-        if years >= 2 * length:
-            return f"once in {years / length:.0f} {unit}"
-    return "once a day or more"
 
 
 def _latest(verdicts: Sequence[Verdict]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from evergreen.drift.distances import DISTANCES
 from evergreen.evidence.numbers import counted, short
+from evergreen.logged_rows import shown
 from evergreen.monitor_spec import Level
-from evergreen.performance.sequential import how_rarely
+from evergreen.rates import how_rarely
 from evergreen.text import plain
 from evergreen.watch_results import Answer, Drifted, Finding
 
@@ -35,18 +36,18 @@ def drifted(one: Drifted, bar: float, years: float, min_effect: float, answer: A
     moved = f"{short(100 * one.moved, 2)}% of rows lie elsewhere"
     if answer == "quiet" and one.value > bar:
         moved += f", less than the {short(100 * min_effect, 2)}% that matter (monitor.min_effect)"
-    shown = "" if one.distance == "psi" or one.psi is None else f" (PSI {short(one.psi, 2)})"
+    index = "" if one.distance == "psi" or one.psi is None else f" (PSI {short(one.psi, 2)})"
     return plain(
-        f"{one.column}: {DISTANCES[one.distance].title} {short(one.value, 2)}; chance alone, at "
+        f"{shown(one.column)}: {DISTANCES[one.distance].title} {short(one.value, 2)}; chance alone, at "
         f"{counted(one.window_rows, 'row')}{as_they_differ}, exceeds {short(bar, 2)} "
-        f"{how_rarely(years)}; {moved}{shown}",
+        f"{how_rarely(years)}; {moved}{index}",
         LONGEST,
     )
 
 
 def unmeasured(column: str, why: str) -> str:
     """Return why a column was not judged."""
-    return plain(f"{column} cannot be judged: {why}", LONGEST)
+    return plain(f"{shown(column)} cannot be judged: {why}", LONGEST)
 
 
 def verdict(
@@ -60,11 +61,11 @@ def verdict(
     lines = [_headline(answer, rows, alarms), *(f"{one.words}." for one in alarms)]
     lines += [f"Not judged: {NAMES[level]}: {why}." for level, why in lacking]
     lines += [f"{note[:1].upper()}{note[1:]}." for note in notes]
-    shown = [
+    told = [
         plain(line.removesuffix("..") + ("." if line.endswith("..") else ""), LONGEST) for line in lines
     ]
-    left = len(shown) - MOST_SENTENCES
-    return (*shown[:MOST_SENTENCES], f"And {left} more.") if left > 0 else tuple(shown)
+    left = len(told) - MOST_SENTENCES
+    return (*told[:MOST_SENTENCES], f"And {left} more.") if left > 0 else tuple(told)
 
 
 def _headline(answer: Answer, rows: int, alarms: Sequence[Finding]) -> str:

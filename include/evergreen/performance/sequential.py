@@ -29,7 +29,7 @@ from evergreen.performance.scan import (
     scale_of,
     weights_of,
 )
-from evergreen.rates import DAYS_A_YEAR
+from evergreen.rates import DAYS_A_YEAR, how_rarely
 from evergreen.watch_results import Finding, LossSeries
 from evergreen.window import Window
 
@@ -170,15 +170,3 @@ def _words(
         f"({counted(look.rows, 'row')}), {apart} {direction} than the {then} of the days it was proven "
         f"on; chance alone{allowance} {exceeds} {bar}{rarely}{BLIND if series.estimate else ''}"
     )
-
-
-def how_rarely(years: float) -> str:
-    """Return a mean time between events in words.
-
-    >>> how_rarely(11.2), how_rarely(0.25), how_rarely(0.01)
-    ('once in 11 years', 'once in 3 months', 'once in 4 days')
-    """
-    for unit, size in (("year", 1.0), ("month", 1 / 12), ("day", 1 / DAYS_A_YEAR)):
-        if years >= 1.5 * size:
-            return f"once in {counted(round(years / size), unit)}"
-    return "every day or so"
