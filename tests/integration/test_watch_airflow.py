@@ -303,7 +303,7 @@ def second_scheduler(world: WatchWorld) -> Iterator[None]:
         world.until("two schedulers are alive", lambda: world.api.schedulers() == 2)
         yield
         assert process.poll() is None, log.read_text(encoding="utf-8")[-3000:]
-        process.terminate()
+        process.kill()  # a polite request is lost where Python collects garbage as it comes
 
 
 @pytest.mark.usefixtures("second_scheduler")
