@@ -99,6 +99,9 @@ BENCHMARKS = {
     "watch_delay": Benchmark(
         "Delay at an equal rate of false alarms", WATCH, picture="Share of drifts found, by watch"
     ),
+    "watch_loss": Benchmark(
+        "The loss test", WATCH, picture="False alarms of the loss test by kind of days, and what it sees"
+    ),
     "watch_policy": Benchmark(
         "When to retrain", WATCH, picture="Loss and number of retrains, by policy and stream"
     ),
