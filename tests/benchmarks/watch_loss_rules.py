@@ -47,7 +47,7 @@ def _carried(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 def _rhythm(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     begins = rng.integers(7, size=(shape[0], 1))
-    return SPREAD * WEEK[(begins + np.arange(shape[1])) % 7]
+    return np.asarray(SPREAD * WEEK[(begins + np.arange(shape[1])) % 7])
 
 
 INDEPENDENT = "independent"
