@@ -25,9 +25,17 @@ Rule = Literal[
     "Evergreen, labels",
     "Evidently, labels",
     "NannyML, labels",
+    "Evidently, labels and columns",
+    "NannyML, labels and columns",
 ]
 UNLABELLED: tuple[Rule, ...] = ("Evergreen", "Evidently", "NannyML", "NannyML and CBPE")
-LABELLED: tuple[Rule, ...] = ("Evergreen, labels", "Evidently, labels", "NannyML, labels")
+LABELLED: tuple[Rule, ...] = (
+    "Evergreen, labels",
+    "Evidently, labels",
+    "NannyML, labels",
+    "Evidently, labels and columns",
+    "NannyML, labels and columns",
+)
 OURS: tuple[Rule, ...] = ("Evergreen", "Evergreen, labels")
 
 
@@ -153,6 +161,9 @@ class _Asked:
                     excess["NannyML and CBPE", drift] = _worst(both)
             for drift, values in self._cut(_worst(next(said).values()), self._turned).items():
                 excess[f"{rule}, labels", drift] = values
+                # Where only the relation changes, the columns stay as they are without drift.
+                both = [values, excess[rule, None]]
+                excess[f"{rule}, labels and columns", drift] = _worst(both)
         return excess
 
     def _ours(self) -> dict[tuple[Rule, Drift | None], np.ndarray]:
