@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.trials import BLUE, GREEN, GREY, ORANGE, canvas, run, save, table, verdict
+from tests.benchmarks.trials import BLUE, GREEN, GREY, ORANGE, canvas, percent, run, save, table, verdict
 from tests.benchmarks.watch_loss_figures import (
     ALLOWED,
     CUSUM,
@@ -91,31 +91,44 @@ def _harms(figures: Figures) -> str:
 
 def _cell(one: Seen) -> str:
     median = "never" if np.isinf(one.median) else f"{one.median:.0f}"
-    return f"{median}, {100 * one.power:.0f}%"
+    return f"{median}, {percent(one.power)}"
 
 
 def _promises(figures: Figures) -> list[str]:
-    def kept(words: str, kinds: Sequence[str], most: float) -> str:
-        rates = [one for one in figures.rates if one.kind in kinds]
-        worst = max(rates, key=lambda one: one.ratio)
-        beyond = [one for one in rates if one.ratio > most]
-        sure = [_named(one) for one in beyond if one.ratio - 2 * one.error > most]
-        return verdict(
-            not beyond,
-            f"{words}. The most is {_named(worst)}"
-            + (f"; {len(beyond)} of {len(rates)} lie beyond" if beyond else "")
-            + (f", by more than two standard errors {', '.join(sure)}" if sure else "")
-            + ".",
-        )
-
     alike = (RHYTHM, HALF_CARRIED, BOTH)
     return [
-        kept("on independent days no more false alarms begin than are allowed", (INDEPENDENT,), 1.0),
-        kept("on skewed days no more than are allowed", (SKEWED,), 1.0),
-        kept("with a weekday rhythm, days half carried over, or both, never above twice", alike, 2.0),
-        kept("on days of heavy tails never above twice", (HEAVY,), 2.0),
-        kept("no more than are allowed, whatever the days are", tuple(KINDS), 1.0),
+        _kept(
+            figures, "on independent days no more false alarms begin than are allowed", (INDEPENDENT,)
+        ),
+        _kept(figures, "on skewed days no more than are allowed", (SKEWED,)),
+        *(
+            _kept(
+                figures,
+                f"with a weekday rhythm, half carried over, or both, never above twice{_pace(every)}",
+                alike,
+                2.0,
+                (every,),
+            )
+            for every in EVERY
+        ),
+        _kept(figures, "on days of heavy tails never above twice", (HEAVY,), 2.0),
+        _kept(figures, "no more than are allowed, whatever the days are", tuple(KINDS)),
     ]
+
+
+def _kept(
+    figures: Figures,
+    words: str,
+    kinds: Sequence[str],
+    most: float = 1.0,
+    paces: Sequence[int] = EVERY,
+) -> str:
+    rates = [one for one in figures.rates if one.kind in kinds and one.every in paces]
+    worst = max(rates, key=lambda one: one.ratio)
+    beyond = [one for one in rates if one.ratio > most]
+    sure = sum(one.ratio - 2 * one.error > most for one in beyond)
+    lying = f"; {len(beyond)} of {len(rates)} lie beyond, {sure} by more than two standard errors"
+    return verdict(not beyond, f"{words}. The most is {_named(worst)}{lying if beyond else ''}.")
 
 
 def _named(one: Rate) -> str:
