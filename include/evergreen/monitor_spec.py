@@ -22,6 +22,7 @@ DistanceName = Literal[
     "jensen_shannon",
     "kolmogorov_smirnov",
     "l_infinity",
+    "lepage",
     "psi",
     "wasserstein",
 ]
@@ -84,7 +85,7 @@ class Distances(Section):
     """How the distance between a window and the baseline is measured."""
 
     numbers: DistanceName = Field(
-        "anderson_darling", description="Of numbers and lengths of text.", examples=["wasserstein"]
+        "lepage", description="Of numbers and lengths of text.", examples=["wasserstein"]
     )
     categories: DistanceName = Field(
         "jensen_shannon", description="Of categories and calendar cells.", examples=["psi"]

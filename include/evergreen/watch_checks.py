@@ -16,7 +16,7 @@ from evergreen.durations import Duration
 from evergreen.errors import Problem
 from evergreen.gate_checks import metric_task
 
-ORDERED_ONLY = frozenset({"anderson_darling", "kolmogorov_smirnov", "wasserstein"})
+ORDERED_ONLY = frozenset({"anderson_darling", "kolmogorov_smirnov", "lepage", "wasserstein"})
 """Distances that mean something only where cells lie on a line."""
 
 _WINDOWS: Mapping[tuple[str, ...], str] = {

@@ -9,13 +9,14 @@ from scipy.spatial.distance import euclidean, jensenshannon
 
 from evergreen.drift.distances import DISTANCES
 
-SYMMETRIC = sorted(set(DISTANCES) - {"chi_square"})
+SYMMETRIC = sorted(set(DISTANCES) - {"chi_square", "lepage"})
 HIGHEST = {
     "anderson_darling": 4.0,
     "hellinger": 1.0,
     "jensen_shannon": np.sqrt(np.log(2)),
     "kolmogorov_smirnov": 1.0,
     "l_infinity": 1.0,
+    "lepage": 6.0,
 }
 
 
@@ -99,6 +100,26 @@ class TestAgainstOracles:
         statistic = found.statistic * scholz_stephens_sd(300, 300) + 1
         expected = statistic * 600 / 599 / 150
         assert measure("anderson_darling", p, q) == pytest.approx(expected, rel=1e-9)
+
+    def test_lepage_is_anderson_darling_and_half_of_it_from_the_middle_outwards(self, seed):
+        """A cell's way from the middle, and the cells in that order, are found by hand."""
+        p, q = shares(some(seed)), shares(some(seed + 99))
+
+        away = [abs(sum(p[:place]) + p[place] / 2 - 0.5) for place in range(len(p))]
+        order = sorted(range(len(p)), key=lambda place: away[place])
+        expected = (
+            measure("anderson_darling", p, q) + measure("anderson_darling", p[order], q[order]) / 2
+        )
+        assert measure("lepage", p, q) == pytest.approx(expected, rel=1e-12)
+
+
+def test_lepage_sees_a_spread_that_anderson_darling_hardly_sees():
+    p = np.full(10, 0.1)
+    apart = np.array([0.15, 0.12, 0.1, 0.08, 0.05, 0.05, 0.08, 0.1, 0.12, 0.15])
+    aside = np.array([0.14, 0.13, 0.12, 0.11, 0.105, 0.095, 0.09, 0.08, 0.07, 0.06])
+    ratio = measure("lepage", p, apart) / measure("anderson_darling", p, apart)
+    assert ratio > 2
+    assert measure("lepage", p, aside) < 1.1 * measure("anderson_darling", p, aside)
 
 
 def scholz_stephens_sd(*sizes):

@@ -19,6 +19,7 @@ from evergreen.drift.distances import (
     jensen_shannon,
     kolmogorov_smirnov,
     l_infinity,
+    lepage,
     psi,
     wasserstein,
 )
@@ -65,6 +66,7 @@ DISTANCES: Mapping[DistanceName, Distance] = {
         "Kolmogorov-Smirnov", kolmogorov_smirnov.distance, ordered=True, degree=1
     ),
     "l_infinity": Distance("largest difference", l_infinity.distance, degree=1),
+    "lepage": Distance("Lepage", lepage.distance, ordered=True, curvature=lepage.curvature),
     "psi": Distance("PSI", psi.distance, curvature=psi.curvature),
     "wasserstein": Distance("Wasserstein", wasserstein.distance, ordered=True, degree=1),
 }
