@@ -7,6 +7,7 @@ move its law: numbers in units of their standard deviation, categories in their 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def _with_infinite(shares: np.ndarray) -> np.ndarray:
 
 
 def _line(name: str, edges: tuple[float, ...]) -> Cells:
-    middles = tuple((low + high) / 2 for low, high in zip(edges, edges[1:], strict=False))
+    middles = tuple((low + high) / 2 for low, high in itertools.pairwise(edges))
     return Cells(
         name,
         "number",

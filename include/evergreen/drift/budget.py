@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from evergreen.monitor_spec import Level
 from evergreen.rates import Rate
 
-HEALTH = 0.05
+HEALTH = 0.02
 """Of the budget, for shares of missing and unseen values; the rest of health is no matter of chance."""
 WEIGHTS: Mapping[Level, float] = {
     "loss": 0.45,
@@ -33,7 +33,7 @@ def begins_per_check(
 
     >>> budget = begins_per_check(Rate(1, "quarter"), 365.25, ["loss", "features"])
     >>> {level: round(each, 5) for level, each in budget.items()}
-    {'health': 0.00055, 'loss': 0.00669, 'features': 0.00372}
+    {'health': 0.00022, 'loss': 0.0069, 'features': 0.00383}
     """
     each_check = min(false_alarms.per_year / checks_a_year, 0.5)
     weights = {level: weight for level, weight in WEIGHTS.items() if level in speaking}

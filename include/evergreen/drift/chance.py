@@ -250,9 +250,10 @@ def _drawn(
     whole[counts > 0] = shape
     windows = draws.windows(counts, rows, whole, ratios, weights)
     values = known.measure(counts / counts.sum(), windows, positions)
-    mean, sd, skew = float(values.mean()), float(values.std()), float(stats.skew(values))
-    if sd <= 0:
+    mean, sd = float(values.mean()), float(values.std())
+    if sd <= _NEGLIGIBLE * mean:
         return Chance(mean, 0.0, 0.0)
+    skew = float(np.mean(((values - mean) / sd) ** 3))
     tail = mean + sd * stats.pearson3.isf(TAIL, skew)
     shares = counts / counts.sum()
     sampling = (1 - shares @ shares) * (1 / rows + 1 / counts.sum())

@@ -27,9 +27,10 @@ def windows(
     ratio = ratios[np.minimum(at, len(ratios) - 1)]
     nature = rng.standard_normal((_DRAWS, shape.shape[1])) @ shape.T * np.sqrt(ratio)[:, None]
     if (counts.min(initial=_MANY, where=counts > 0) + 0.5) * rows / total >= _MANY:
-        return _positive(counts / total + nature + _normal(rng, counts / total, 1 / rows + 1 / total))
+        sampled = counts / total + _normal(rng, counts / total, 1 / rows + 1 / total)
+        return _moved(sampled, nature)
     gammas = rng.standard_gamma(np.broadcast_to(counts + 0.5, (_DRAWS, len(counts))))
-    true = _positive(gammas / gammas.sum(axis=1, keepdims=True) + nature)
+    true = _moved(gammas / gammas.sum(axis=1, keepdims=True), nature)
     return rng.multinomial(rows, true) / rows
 
 
@@ -40,7 +41,10 @@ def _normal(rng: np.random.Generator, shares: np.ndarray, variance: float) -> np
     return found
 
 
-def _positive(shares: np.ndarray) -> np.ndarray:
-    shares = np.maximum(shares, 0)
-    found: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
+def _moved(shares: np.ndarray, nature: np.ndarray) -> np.ndarray:
+    """Return shares moved by nature; a move that would leave nothing is not made."""
+    moved = np.maximum(shares + nature, 0)
+    whole = moved.sum(axis=1, keepdims=True)
+    possible = whole > 0
+    found: np.ndarray = np.where(possible, moved / np.where(possible, whole, 1.0), shares)
     return found

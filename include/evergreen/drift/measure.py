@@ -62,13 +62,17 @@ def measure_columns(
         monitor: Which distances are asked for, and what a window is compared with.
         importance: Each column's share of the permutation importance; 0 where it is not named.
     """
-    before = [profile for _, profile in sorted(compared_with(baseline_days, window_days, monitor))]
+    past = [profile for _, profile in sorted(compared_with(baseline_days, window_days, monitor))]
     after = merged(window_days.values(), layout)
-    asked = [_asked(cells, before, after, monitor) for cells in layout.cells]
+    asked = [_asked(cells, past, after, monitor) for cells in layout.cells]
     days = days_of(monitor.window)
     told = [one for one in asked if one.problem is None]
     likely = pooled([nature(one.distance, one.before, days) for one in told])
-    return tuple(_measured(one, days, likely, importance.get(one.cells.column, 0.0)) for one in asked)
+    before_seen = dict(zip((one.cells.column for one in told), likely, strict=True))
+    return tuple(
+        _measured(one, days, before_seen.get(one.cells.column), importance.get(one.cells.column, 0.0))
+        for one in asked
+    )
 
 
 def compared_with(
@@ -114,11 +118,11 @@ def _problem(
     return None
 
 
-def _measured(one: Asked, days: int, likely: np.ndarray, importance: float) -> Drifted:
+def _measured(one: Asked, days: int, likely: np.ndarray | None, importance: float) -> Drifted:
     totals = one.before.sum(axis=0)
     baseline_rows, window_rows = int(totals.sum()), int(one.after.sum())
     value = moved = index = chance = None
-    if one.problem is None:
+    if likely is not None:
         p, q = totals / baseline_rows, one.after / window_rows
         value = float(DISTANCES[one.distance].measure(p, q, one.positions))
         moved = float(np.abs(p - q).sum() / 2)

@@ -20,7 +20,7 @@ from scipy.special import gammaln
 RATIOS = np.concatenate([[0.0], 2.0 ** np.arange(-5, 20.5, 0.5)])
 BEFORE = np.concatenate([[0.5], np.full(len(RATIOS) - 1, 0.5 / (len(RATIOS) - 1))])
 """How likely each of `RATIOS` is where nothing is known: half for none, the rest alike."""
-_OWN_WORTH = 1.0
+_WORTH = 0.5
 _WEEK = 7
 _FEWEST_BLOCKS = 3
 _ROUNDS = 60
@@ -32,32 +32,40 @@ class Natural:
 
     Attributes:
         shape: `(k, rank)`; at ratio r shares differ by nature with covariance `r * shape @ shape.T`.
-        likelihood: `(len(RATIOS),)`: how well each ratio explains the blocks, 1 for the best.
+        log_likelihood: `(len(RATIOS),)`: how well each ratio explains the blocks, 0 for the best.
     """
 
     shape: np.ndarray
-    likelihood: np.ndarray
+    log_likelihood: np.ndarray
 
     def weights(self, before: np.ndarray = BEFORE) -> np.ndarray:
         """Return how likely each of `RATIOS` is, now that the blocks were seen; they sum to 1."""
-        weights = before * self.likelihood
-        found: np.ndarray = weights / weights.sum()
-        return found
+        return _after(before, self.log_likelihood)
 
 
 def pooled(columns: Sequence[Natural]) -> np.ndarray:
-    """Return how likely each of `RATIOS` is for a column of which only the other columns are known.
+    """Return how likely each of `RATIOS` is for a column before it is seen itself, `(columns, ratios)`.
 
-    The nonparametric maximum-likelihood mixture by expectation-maximisation, with `BEFORE` as worth one
-    column (Kiefer and Wolfowitz, Ann. Math. Statist. 27 (1956); Laird, JASA 73 (1978)).
+    What the other columns show: what they add to the nonparametric maximum-likelihood mixture, found by
+    expectation-maximisation with `BEFORE` worth half a column (Kiefer and Wolfowitz, Ann. Math. Statist.
+    27 (1956); Laird, JASA 73 (1978)). A lone column is left with `BEFORE`.
     """
-    seen = np.array([column.likelihood for column in columns]).reshape(-1, len(RATIOS))
-    weights = BEFORE
+    seen = np.array([column.log_likelihood for column in columns]).reshape(-1, len(RATIOS))
+    each = np.broadcast_to(BEFORE, seen.shape)
     for _ in range(_ROUNDS):
-        each = weights * seen
-        each /= each.sum(axis=1, keepdims=True)
-        weights = (each.sum(axis=0) + _OWN_WORTH * BEFORE) / (len(seen) + _OWN_WORTH)
-    return weights
+        each = _after(each.sum(axis=0) + _WORTH * BEFORE, seen)
+    others = each.sum(axis=0) - each + _WORTH * BEFORE
+    found: np.ndarray = others / others.sum(axis=1, keepdims=True)
+    return found
+
+
+def _after(before: np.ndarray, log_likelihood: np.ndarray) -> np.ndarray:
+    """Return Bayes' weights, `(..., n_ratios)`, from logarithms: days may be unlikely in every way."""
+    with np.errstate(divide="ignore"):
+        logs = np.log(before) + log_likelihood
+    weights = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    found: np.ndarray = weights / weights.sum(axis=-1, keepdims=True)
+    return found
 
 
 def natural_of(day_counts: np.ndarray, root: np.ndarray, window_days: int) -> Natural:
@@ -75,7 +83,7 @@ def natural_of(day_counts: np.ndarray, root: np.ndarray, window_days: int) -> Na
     sizes = blocks.sum(axis=1)
     used = sizes > 0
     if used.sum() < _FEWEST_BLOCKS or np.trace(noise) <= 0:
-        return Natural(np.zeros((len(shares), 1)), (RATIOS == 0).astype(float))
+        return Natural(np.zeros((len(shares), 1)), np.where(RATIOS == 0, 0.0, -np.inf))
     sizes = sizes[used]
     apart = (blocks[used] / sizes[:, None] - shares) @ root.T * np.sqrt(sizes)[:, None]
     inside = 1 - sizes / rows
@@ -86,8 +94,8 @@ def natural_of(day_counts: np.ndarray, root: np.ndarray, window_days: int) -> Na
     shape = np.linalg.solve(root, directions * np.sqrt(values)) * np.sqrt(spread)
     effective = len(day_counts) / length
     rare = _rare(shares, noise, root) / sizes.mean()
-    likelihood = _likelihood(1 + excess, noise, values, directions, effective, rare)
-    return Natural(shape * _ahead(length, window_days, effective), likelihood)
+    explains = _explains(1 + excess, noise, values, directions, effective, rare)
+    return Natural(shape * _ahead(length, window_days, effective), explains)
 
 
 def _blocks(day_counts: np.ndarray, window_days: int) -> tuple[np.ndarray, int]:
@@ -136,7 +144,7 @@ def _rare(shares: np.ndarray, noise: np.ndarray, root: np.ndarray) -> float:
     return float(np.sum(each**2 / shares) / np.trace(noise) ** 2)
 
 
-def _likelihood(
+def _explains(
     seen: float,
     noise: np.ndarray,
     values: np.ndarray,
@@ -144,9 +152,9 @@ def _likelihood(
     effective: float,
     rare: float,
 ) -> np.ndarray:
-    """Return how well each of `RATIOS` explains the blocks' mean distance over that of sampling.
+    """Return the log of how well each of `RATIOS` explains the blocks' distance over that of sampling.
 
-    The mean is taken for a gamma variable. Overlapping blocks are worth 1.5 times as many apart.
+    Their mean is taken for a gamma variable. Overlapping blocks are worth 1.5 times as many apart.
     """
     whole = np.trace(noise)
     alone = np.sum(noise**2) / whole**2
@@ -162,5 +170,5 @@ def _likelihood(
     form = mean**2 / variance
     at = max(seen, 1e-9)
     logs = form * np.log(form / mean) + (form - 1) * np.log(at) - form * at / mean - gammaln(form)
-    found: np.ndarray = np.exp(logs - logs.max())
+    found: np.ndarray = logs - logs.max()
     return found
