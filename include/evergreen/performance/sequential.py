@@ -7,9 +7,10 @@ the scan of Siegmund and Venkatraman (Annals of Statistics 23, 1995), which is P
 few days, whose weekday rhythm and memory are unknown, too, and each window's score allows for that:
 see `natural_days.py`.
 
-The promise is for every check: where nothing has become worse by more than the margin, no more false
-alarms begin than are allowed, however many checks there were. An alarm stays until the days are good
-again; one that lasts is one alarm.
+The aim is for every check: where nothing has become worse by more than the margin, no more false alarms
+begin than are allowed, however many checks there were. It is reached where days are independent, have a
+weekday rhythm or are skewed; `tests/benchmarks/watch_loss.py` measures by how much it is missed where
+days carry over or have heavy tails. An alarm stays until the days are good again; one that lasts is one.
 """
 
 from __future__ import annotations
