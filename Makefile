@@ -5,6 +5,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
 EXTRAS := airflow,postgres,s3,evidently,demo,dev
 FAST := tests/unit tests/contracts
+PEERS := $(CURDIR)/.peers
 ALL_TESTS := $(FAST) tests/airflow tests/integration tests/e2e
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -74,7 +75,8 @@ lock: $(READY) ## Make constraints.txt from pyproject.toml, for every supported 
 
 bench: $(READY) ## Measure; figures go to docs/reference/*benchmarks.md.
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt dag-factory
-	$(PY) -m tests.benchmarks $(BENCHMARKS)
+	$(PY) -m tests.benchmarks.watch_peers --install $(PEERS)
+	EVERGREEN_PEERS=$(PEERS) $(PY) -m tests.benchmarks $(BENCHMARKS)
 
 docs-reference: $(READY) ## Write the generated pages of docs/reference.
 	$(PY) -m evergreen.cli.main schema --write docs/reference
