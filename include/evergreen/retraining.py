@@ -219,9 +219,8 @@ def _in_vain(
         vain.append(past)
     if len(vain) < MOST_IN_VAIN:
         return
-    times = 2 ** min(len(vain), 5)
     last = vain[0].request.as_of
-    again = last + times * max(policy.cooldown.after(last) - last, timedelta(days=1))
+    again = last + len(vain) * max(policy.cooldown.after(last) - last, timedelta(days=1))
     came = ", ".join(str(past.outcome) for past in reversed(vain[:MOST_IN_VAIN]))
     told = (
         f"the last {len(vain)} retrains since this alarm began on {_day(since)} released nothing "
