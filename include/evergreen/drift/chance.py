@@ -76,7 +76,7 @@ def p_value(chance: Chance, value: float) -> float:
         return _of_moments(chance, value)
     logs = np.log(TAIL)
     tail = np.asarray(chance.tail)
-    if value <= tail[0]:
+    if value < tail[0]:
         return float(max(_of_moments(chance, value), TAIL[0]))
     if value > tail[-1]:
         slope = (logs[-1] - logs[-3]) / max(tail[-1] - tail[-3], 1e-300)

@@ -18,9 +18,11 @@ import numpy as np
 from scipy.special import gammaln
 
 RATIOS = np.concatenate([[0.0], 2.0 ** np.arange(-5, 20.5, 0.5)])
-BEFORE = np.concatenate([[0.5], np.full(len(RATIOS) - 1, 0.5 / (len(RATIOS) - 1))])
-"""How likely each of `RATIOS` is where nothing is known: half for none, the rest alike."""
+_FALLING = 1 / np.sqrt(1 + RATIOS[1:])
+BEFORE = np.concatenate([[0.5], 0.5 * _FALLING / _FALLING.sum()])
+"""How likely each of `RATIOS` is where nothing is known: half for none; the larger, the less."""
 _WORTH = 0.5
+_STEADY = 0.1
 _WEEK = 7
 _FEWEST_BLOCKS = 3
 _ROUNDS = 60
@@ -48,13 +50,15 @@ def pooled(columns: Sequence[Natural]) -> np.ndarray:
 
     What the other columns show: what they add to the nonparametric maximum-likelihood mixture, found by
     expectation-maximisation with `BEFORE` worth half a column (Kiefer and Wolfowitz, Ann. Math. Statist.
-    27 (1956); Laird, JASA 73 (1978)). A lone column is left with `BEFORE`.
+    27 (1956); Laird, JASA 73 (1978)). Beside them stand as many steady ones as a tenth of them, as a
+    mixture takes some of what is noise for variation. A lone column is left with `BEFORE`.
     """
     seen = np.array([column.log_likelihood for column in columns]).reshape(-1, len(RATIOS))
     each = np.broadcast_to(BEFORE, seen.shape)
+    beside = _WORTH * BEFORE + _STEADY * max(len(seen) - 1, 0) * (RATIOS == 0)
     for _ in range(_ROUNDS):
-        each = _after(each.sum(axis=0) + _WORTH * BEFORE, seen)
-    others = each.sum(axis=0) - each + _WORTH * BEFORE
+        each = _after(each.sum(axis=0) + beside, seen)
+    others = each.sum(axis=0) - each + beside
     found: np.ndarray = others / others.sum(axis=1, keepdims=True)
     return found
 
@@ -168,7 +172,8 @@ def _explains(
         + 2 * ratios**2 * np.sum(values**2) / natural_blocks
     )
     form = mean**2 / variance
-    at = max(seen, 1e-9)
+    # Blocks more alike than chance makes them speak for no natural variation, and not for any of it.
+    at = max(seen, 1 - np.sqrt(variance[0]), 0.1)
     logs = form * np.log(form / mean) + (form - 1) * np.log(at) - form * at / mean - gammaln(form)
     found: np.ndarray = logs - logs.max()
     return found
