@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
-from evergreen.entry_keys import run_key_of
+from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.monitor_spec import Level
 from evergreen.ports import Ledger
 from evergreen.results import from_json
 from evergreen.retraining import PastRequest
 from evergreen.watch_results import (
+    AlarmReport,
     Observation,
     RequestClosed,
     RequestTaken,
@@ -20,6 +22,8 @@ from evergreen.watch_results import (
     Scored,
     Verdict,
 )
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +112,19 @@ def alarm_since(
 def state(ledger: Ledger, model: str, latest: int = 10) -> WatchState:
     """Return how the watch over a model stands."""
     known = verdicts(ledger, model)
-    run_key = known[-1].run_key if known else None
     observed = decided = None
-    for entry in ledger.entries(model=model):
-        if entry.kind == "observed" and run_key_of(entry.key) == run_key:
-            observed = from_json(Observation, entry.body)
-        if entry.kind == "retrain_decided" and run_key_of(entry.key) == run_key:
-            decided = from_json(RetrainDecision, entry.body)
+    if known:
+        run_key = known[-1].run_key
+        observed = _of(ledger, "observed", run_key, Observation)
+        decided = _of(ledger, "retrain_decided", run_key, RetrainDecision)
+        reported = _of(ledger, "alarm_reported", run_key, AlarmReport)
+        known[-1] = replace(known[-1], report=reported.files if reported else ())
     scorings = [from_json(Scored, e.body) for e in ledger.entries(model=model, kind="scored")]
     scored = max(scorings, key=lambda one: one.window.end, default=None)
     return WatchState(model, tuple(known[-latest:]), observed, decided, scored)
+
+
+def _of(ledger: Ledger, kind: str, run_key: str, result: type[_T]) -> _T | None:
+    """Return a check's one result of a kind."""
+    entry = ledger.find(entry_key(kind, run_key))
+    return None if entry is None else from_json(result, entry.body)

@@ -16,7 +16,7 @@ from evergreen.window import Window
 
 Answer = Literal["quiet", "alarm", "not enough data"]
 Action = Literal["retrain", "wait", "hold"]
-HealthKind = Literal["schema", "nulls", "volume", "stale", "unseen", "future"]
+HealthKind = Literal["schema", "nulls", "volume", "stale", "unseen", "future", "unreadable"]
 CellKind = Literal["number", "category", "instant", "text"]
 RequestOutcome = Literal["promoted", "kept", "registered", "rejected", "failed"]
 
@@ -66,7 +66,8 @@ class Check:
 class Profiled:
     """The profiles of a check's window, by day, and of its season where one is asked for.
 
-    `profiles` is None where the champion has no baseline, or there is no champion; `problem` says so.
+    `profiles` is None where the champion has no baseline, or there is no champion, or, if `unreadable`,
+    where the rows cannot be read; `problem` says so.
     """
 
     rows: int
@@ -74,6 +75,7 @@ class Profiled:
     profiles: Stored | None
     seasonal: Stored | None = None
     problem: str | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmReport:
+    """The files that show an alarm; those that could not be made are missing."""
+
+    run_key: str
+    files: tuple[Stored, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RetrainRequest:
     """A wish for a retrain, as of an instant, with its reason. `key` is its idempotency key."""
 
@@ -274,6 +284,7 @@ WATCH_RESULTS: tuple[type, ...] = (
     Profiled,
     Observation,
     Verdict,
+    AlarmReport,
     RetrainDecision,
     RetrainRequest,
     RequestTaken,

@@ -44,10 +44,12 @@ def build_monitor_dag(spec: ModelSpec, path: Path) -> DAG:
         max_active_runs=1,
         tags=tags_of(spec),
     )
-    return in_a_row(dag, spec.name, path, OPERATORS, terms_of(spec), when_and_why("check"))
+    return in_a_row(
+        dag, spec.name, path, OPERATORS, terms_of(spec), when_and_why("check"), waiting=OPERATORS
+    )
 
 
 def build_bare_monitor_dag(name: str, path: Path) -> DAG:
     """Return `NAME__monitor` without its model file, for a task of a run that began before it broke."""
     dag = DAG(monitor_dag_id(name), schedule=None, start_date=EPOCH)
-    return in_a_row(dag, name, path, OPERATORS, BARE, when_and_why("check"))
+    return in_a_row(dag, name, path, OPERATORS, BARE, when_and_why("check"), waiting=OPERATORS)

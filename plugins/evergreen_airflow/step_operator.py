@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 TERMINATED = 143
 LONGEST_XCOM_TEXT = 300
 LONGEST_XCOM_LIST = 20
-NOT_SHOWN = frozenset({"spec", "query", "suite"})
+NOT_SHOWN = frozenset({"spec", "query", "score_query", "monitor_query", "suite"})
 """The contents of a model file: the ledger has them."""
 
 

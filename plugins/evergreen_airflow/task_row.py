@@ -64,11 +64,12 @@ def in_a_row(
     terms: Terms,
     form: ParamsDict,
     always: Collection[str] = (),
+    waiting: Collection[str] | None = None,
 ) -> DAG:
     """Add a task for each operator, one after another, and return the DAG.
 
-    The first waits for the model's lease beyond its tries; those in `always` run whatever became of the
-    tasks before them. `form` is what the trigger form asks for.
+    The first, or those in `waiting`, wait for the model's lease beyond their tries; those in `always`
+    run whatever became of the tasks before them. `form` is what the trigger form asks for.
     """
     delay = _as_timedelta(terms.retries.delay)
     before: BaseOperator | None = None
@@ -80,7 +81,7 @@ def in_a_row(
             model_file=path,
             owner=terms.owner,
             retries=terms.retries.attempts,
-            lease_waits=LEASE_WAITS if before is None else 0,
+            lease_waits=LEASE_WAITS if _waits(task_id, before, waiting) else 0,
             retry_delay=delay,
             execution_timeout=terms.timeout,
             retry_exponential_backoff=2,
@@ -94,6 +95,10 @@ def in_a_row(
     # Past the setter: it judges the defaults anew for every DAG, a third of what a DAG costs to build.
     object.__setattr__(dag, "params", copy(form))
     return dag
+
+
+def _waits(task_id: str, before: BaseOperator | None, waiting: Collection[str] | None) -> bool:
+    return before is None if waiting is None else task_id in waiting
 
 
 @cache

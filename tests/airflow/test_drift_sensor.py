@@ -1,7 +1,7 @@
 """The sensor for anyone's DAG: what it waits for, in a worker or in the triggerer."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -74,10 +74,11 @@ def test_an_alarm_that_is_there_ends_the_wait_at_once(known):
 def test_without_an_alarm_the_wait_goes_on_in_the_triggerer(known):
     known(verdict(AUGUST, "quiet"))
     with pytest.raises(TaskDeferred) as deferred:
-        sensor(poke_interval=5, levels=["loss"]).execute(context())
+        sensor(poke_interval=5, timeout=600, levels=["loss"]).execute(context())
     trigger = deferred.value.trigger
     assert (trigger.model, trigger.since, trigger.levels) == ("churn", JULY.isoformat(), ["loss"])
     assert trigger.poll_seconds == 5
+    assert deferred.value.timeout == timedelta(seconds=600)
 
 
 def test_a_wait_in_the_worker_pokes(known):

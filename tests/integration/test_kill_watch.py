@@ -184,8 +184,8 @@ def state_of(home: Path) -> dict:
         ledger.close()
     watched = [entry for entry in entries if "/score/" in entry.key or "/monitor/" in entry.key]
     bodies = {entry.kind: json.loads(json.dumps(entry.body).replace(str(home), "")) for entry in watched}
-    # A picture holds when it was drawn, and so another digest each time.
-    bodies["verdict"].pop("report")
+    # Evidently's page holds random ids, and so another digest each time.
+    bodies.pop("alarm_reported")
     log = home / "store" / "predictions" / NAME
     rows = [pq.read_table(path).to_pylist() for path in sorted(log.rglob("*.parquet"))]
     return {

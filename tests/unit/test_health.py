@@ -304,4 +304,4 @@ def test_rows_of_the_future_are_named() -> None:
     ahead = count_by_day(rows(AS_OF + timedelta(days=30), 1).to_batches(), baseline().layout, "at")
     finding = only(found(rows(AS_OF - WEEK, 7), ahead=ahead), "future")
     assert finding.words.startswith("200 rows of the future, up to 2013-04-11: they are left out")
-    assert finding.value > finding.limit
+    assert finding.value == finding.limit  # mentioned, no alarm: some times are plans

@@ -159,6 +159,6 @@ def test_the_history_holds_earlier_checks_and_what_was_done_up_to_this_one(bench
     )
     checked(bench, AS_OF - WEEK)
     alarmed(bench)
-    ((verdicts, moments),) = drawn
+    verdicts, moments = drawn[-1]
     assert [one.as_of for one in verdicts] == [AS_OF - WEEK, AS_OF]
     assert [(moment.at, moment.words) for moment in moments] == [(MARCH, "version 1 released")]

@@ -201,9 +201,39 @@ def test_a_loss_beyond_what_was_proven_speaks_before_the_features(bench):
 def test_a_backfilled_check_meets_the_champion_of_its_own_time(bench):
     scored(bench)
     bench.whole("two", as_of=AS_OF + WEEK, certainty=0.95)
-    verdict, _ = checked(bench, AS_OF)
-    assert verdict.version == 1
-    assert checked(bench, AS_OF + WEEK)[0].version == 2
+    assert checked(bench, AS_OF)[0].version == 1
+    assert checked(bench, AS_OF + WEEK)[0].version == 1  # version 2 was tested on these very rows
+    assert checked(bench, AS_OF + 2 * WEEK)[0].version == 2
+
+
+def test_a_champion_that_has_answered_nothing_yet_is_no_drop_of_rows(bench):
+    scored(bench)
+    bench.whole("two", as_of=AS_OF - timedelta(days=7), certainty=0.95)
+    verdict, _ = checked(bench)
+    assert (verdict.version, answers(verdict)["health"]) == (2, "quiet"), verdict.words
+    assert answers(verdict)["prediction"] == "not enough data"
+
+
+def test_a_partition_that_cannot_be_read_breaks_the_data_and_names_itself(bench, tmp_path):
+    scored(bench)
+    day = next((tmp_path / "predictions").rglob("day=2013-03-25/*.parquet"))
+    day.write_bytes(b"junk")
+    verdict, decision = checked(bench)
+    assert (verdict.answer, verdict.spoke) == ("alarm", "health")
+    assert any("2013-03-25" in words for words in verdict.words), verdict.words
+    assert decision.action == "hold"
+
+
+def test_an_older_partition_that_cannot_be_read_leaves_drift_and_health_to_be_judged(bench, tmp_path):
+    for as_of in (AS_OF, AS_OF + WEEK):
+        scored(bench, as_of)
+    day = next((tmp_path / "predictions").rglob("day=2013-03-25/*.parquet"))
+    day.write_bytes(b"junk")
+    verdict, _ = checked(bench, AS_OF + WEEK)
+    found = answers(verdict)
+    assert (found["features"], found["health"]) == ("quiet", "quiet")
+    assert found["loss"] == "not enough data"
+    assert any("2013-03-25" in words for words in verdict.words), verdict.words
 
 
 def test_the_state_is_that_of_the_newest_check_by_as_of(bench):
@@ -243,3 +273,19 @@ def test_a_season_is_compared_with_the_same_time_of_earlier_years_or_says_that_t
     assert profile(bench.workspace, key, watched(season="months"), AS_OF, "test").seasonal is not None
     observation = measure(bench.workspace, key)
     assert any("same time of earlier years" in note for note in observation.notes)
+
+
+def test_a_champion_of_yesterday_is_asked_about_the_whole_week_but_answers_for_its_own_day(bench):
+    """Two days of a week are no week: what was asked counts, whichever version answered it."""
+    later = AS_OF - timedelta(days=2)
+    scored(bench, later)
+    bench.whole("two", as_of=later, certainty=0.95)
+    scored(bench, AS_OF)
+    key = "churn/monitor/young"
+    score(bench.workspace, "churn/score/old", watched(), later, "its rows are version 1's again")
+    found = profile(bench.workspace, key, watched(), AS_OF, "test")
+    observation = measure(bench.workspace, key)
+    assert observation.version == 2
+    assert (found.rows, found.days) == (20, 2)
+    assert [one.window_rows for one in observation.features] == [70]
+    assert [one.window_rows for one in observation.predictions] == [20]

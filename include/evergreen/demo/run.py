@@ -228,7 +228,7 @@ def _watch(plan: Plan, airflow: RunningAirflow, console: Console) -> None:
         "and checked, one after another."
     )
     with AirflowApi(airflow) as api:
-        play_weeks(airflow, api, WATCHED, plan.mondays, console)
+        play_weeks(airflow, api, plan.settings, WATCHED, plan.mondays, console)
     print_weeks(console, WATCHED, read_weeks(plan.settings, WATCHED, plan.mondays))
 
 

@@ -46,7 +46,12 @@ class Week:
 
 
 def play_weeks(
-    airflow: RunningAirflow, api: AirflowApi, model: str, mondays: Sequence[date], console: Console
+    airflow: RunningAirflow,
+    api: AirflowApi,
+    settings: Settings,
+    model: str,
+    mondays: Sequence[date],
+    console: Console,
 ) -> None:
     """Backfill scoring and check of each week that begins on one of these Mondays, in order.
 
@@ -61,7 +66,9 @@ def play_weeks(
         with console.status(f"The week of {monday}: scoring, then checking ..."):
             for dag_id in dag_ids:
                 _one_interval(airflow, api, dag_id, monday)
-            wait_until(airflow, api, [retrain_dag_id(model)], _all_over)
+            wait_until(
+                airflow, api, [retrain_dag_id(model)], lambda runs: _all_over(runs, settings, model)
+            )
 
 
 def _one_interval(airflow: RunningAirflow, api: AirflowApi, dag_id: str, monday: date) -> None:
@@ -75,8 +82,11 @@ def _one_interval(airflow: RunningAirflow, api: AirflowApi, dag_id: str, monday:
     wait_until(airflow, api, [dag_id], over)
 
 
-def _all_over(runs: Sequence[DagRun]) -> bool:
-    return all(run.state in FINISHED for run in runs)
+def _all_over(runs: Sequence[DagRun], settings: Settings, model: str) -> bool:
+    """Return whether every request was served: its run may not be there yet when its check is over."""
+    with open_ledger(settings) as ledger:
+        waiting = [past for past in past_requests(ledger, model) if past.open]
+    return not waiting and all(run.state in FINISHED for run in runs)
 
 
 def read_weeks(settings: Settings, model: str, mondays: Sequence[date]) -> list[Week]:

@@ -103,14 +103,14 @@ def _stale(
 
 
 def _future(ahead: Mapping[date, Profile]) -> Iterable[HealthFinding]:
-    """Yield that rows carry times that are not there yet; they count for nothing else."""
+    """Yield that rows carry times that are not there yet: no alarm, for a plan may be such a time."""
     rows = sum(day.rows for day in ahead.values())
     if rows:
         words = (
             f"{counted(rows, 'row')} of the future, up to {max(ahead)}: they are left out until their "
             "time has come"
         )
-        yield HealthFinding("future", "rows", float(rows), 0.0, words)
+        yield HealthFinding("future", "rows", 1.0, 1.0, words)
 
 
 def _other_columns(

@@ -65,7 +65,8 @@ def measure_columns(
     past = [profile for _, profile in sorted(compared_with(baseline_days, window_days, monitor))]
     after = merged(window_days.values(), layout)
     asked = [_asked(cells, past, after, monitor) for cells in layout.cells]
-    days = days_of(monitor.window)
+    spanned = sum(bool(profile.counts.any()) for profile in window_days.values())
+    days = max(1, min(days_of(monitor.window), spanned))
     told = [one for one in asked if one.problem is None]
     likely = pooled([nature(one.distance, one.before, days) for one in told])
     before_seen = dict(zip((one.cells.column for one in told), likely, strict=True))

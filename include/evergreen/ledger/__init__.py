@@ -28,6 +28,7 @@ KINDS = (
     "profiled",
     "observed",
     "verdict",
+    "alarm_reported",
     "retrain_decided",
     "retrain_requested",
     "request_taken",

@@ -87,6 +87,24 @@ def merged(profiles: Iterable[Profile], layout: Layout) -> Profile:
     )
 
 
+def replaced(profile: Profile, part: Profile) -> Profile:
+    """Return a profile with the columns of `part` counted as there, and as many rows as that."""
+    counts = profile.counts.copy()
+    for cells in part.layout.cells:
+        counts[profile.layout.places[cells.column]] = part.of(cells.column)
+    names = {cells.column for cells in part.layout.cells}
+    problems = {name: why for name, why in profile.problems.items() if name not in names}
+    unseen = {name: values for name, values in profile.unseen.items() if name not in names}
+    return Profile(
+        profile.layout,
+        part.rows,
+        counts,
+        problems | dict(part.problems),
+        unseen | dict(part.unseen),
+        part.columns,
+    )
+
+
 def restricted(profile: Profile, layout: Layout) -> Profile:
     """Return the part of a profile that a layout of some of its columns counts."""
     counts: np.ndarray = np.concatenate(

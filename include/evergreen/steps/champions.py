@@ -9,13 +9,14 @@ from evergreen.workspace import Workspace
 
 
 def champion_at(workspace: Workspace, model: str, instant: datetime) -> Release | None:
-    """Return the release with the newest data up to an instant, however much later it was made.
+    """Return the release with the newest data before an instant, however much later it was made.
 
-    So a backfilled run of a past window meets the version that was champion of that time.
+    So a backfilled run of a past window meets the version that was champion of that time. A version of
+    the very instant was tested on the rows up to it, or learnt from them: it answers only what follows.
     """
     found: Release | None = None
     for entry in workspace.ledger.entries(model=model, kind="release"):
         release = from_json(Release, entry.body)
-        if release.as_of <= instant and (found is None or release.as_of >= found.as_of):
+        if release.as_of < instant and (found is None or release.as_of >= found.as_of):
             found = release
     return found

@@ -1,1 +1,1 @@
-"""One operator per step of a retrain; each file, task and step has the same name."""
+"""One operator per step of a DAG; each file, task and step has the same name."""

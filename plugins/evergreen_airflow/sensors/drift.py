@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
@@ -67,6 +67,7 @@ class DriftSensor(BaseSensorOperator):
                     self.model, self._since(context).isoformat(), self.levels, self.poke_interval
                 ),
                 method_name="execute_complete",
+                timeout=timedelta(seconds=self.timeout),
             )
         return told(alarm)
 

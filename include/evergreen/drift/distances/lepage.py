@@ -1,9 +1,9 @@
 """Place and spread of ordered cells together: Anderson-Darling, and half of it from the middle outwards.
 
 `AD(p, q) + AD(p', q') / 2`, where `p'` and `q'` are the same shares with the cells taken in the order of
-their distance from the baseline's median. Anderson-Darling sees that values moved to one side; taken from
-the middle outwards it sees that they drew apart or together, to which it is nearly blind otherwise. Both
-are quadratic forms near 0, and so is their sum. It runs from 0 to 6.
+their distance from the baseline's median. Anderson-Darling sees that values moved to one side; from the
+middle outwards it sees that they drew apart or together, to which it is nearly blind otherwise. Both are
+quadratic forms near 0, and so is their sum. It runs from 0 to 6.
 
 Source: Lepage, "A combination of Wilcoxon's and Ansari-Bradley's statistics", Biometrika 58 (1971), for
 the sum of a test of place and one of spread.

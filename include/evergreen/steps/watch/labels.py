@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from evergreen.errors import DataUnusable
+from evergreen.errors import DataUnusable, bounded
 from evergreen.logged_rows import VERSION, prediction_columns
 from evergreen.results import Release
 from evergreen.watch_results import Check
@@ -138,7 +138,14 @@ def _table(
             )
         if len(batch):
             parts.append(pa.table({name: _plain(batch.column(name)) for name in names}))
-    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+    try:
+        return pa.concat_tables(parts, promote_options="permissive") if parts else None
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as exc:
+        raise DataUnusable(
+            "a column changes its type within a day",
+            got=bounded(str(exc), 300),
+            fix="give it one type in the query or the log",
+        ) from exc
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -247,7 +254,7 @@ def _as(keys: pa.ChunkedArray, wanted: pa.DataType, name: str) -> pa.ChunkedArra
 
     try:
         return keys.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
         raise DataUnusable(
             "labels cannot be joined: the key is of another type than in the log of predictions",
             where=f"key {name!r}",

@@ -8,15 +8,17 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from evergreen.cron import times_a_year
+from evergreen.errors import ArtefactDamaged, DataUnusable, bounded
 from evergreen.failpoints import failpoint
 from evergreen.monitor_spec import Level, Monitor
 from evergreen.ports import LoggedRows
 from evergreen.rates import DAYS_A_YEAR
+from evergreen.redaction import redact
 from evergreen.results import Release
 from evergreen.steps.memory import need, recall, record
 from evergreen.steps.watch.begin import checking, monitor_of
 from evergreen.steps.watch.profile import baseline_of, champion_of
-from evergreen.watch_results import Check, Observation, Profiled
+from evergreen.watch_results import Check, HealthFinding, LossSeries, Observation, Profiled
 from evergreen.window import Window
 from evergreen.workspace import Workspace
 
@@ -37,8 +39,7 @@ def measure(workspace: Workspace, run_key: str) -> Observation:
     A level that cannot be measured is named in `problems`, with the reason; the others still are.
 
     Raises:
-        ArtefactDamaged: profiles, log or the champion's files are not what was recorded.
-        DataUnusable: the logged rows or the labels lack what they must have.
+        ArtefactDamaged: profiles or the champion's files are not what was recorded.
         SourceUnavailable: the labels' source did not answer.
     """
     found = recall(workspace, "observed", run_key, Observation)
@@ -71,8 +72,17 @@ def _nothing(check: Check, profiled: Profiled) -> Observation:
         rows_a_day=0.0,
         checks_a_year=yearly,
         overlap=overlap,
-        problems=tuple((level, why) for level in LEVELS),
+        health=_unreadable(profiled),
+        problems=tuple((level, why) for level in LEVELS if level != "health" or not profiled.unreadable),
     )
+
+
+def _unreadable(profiled: Profiled) -> tuple[HealthFinding, ...]:
+    """Return what is broken where the window's rows cannot be read at all."""
+    if not profiled.unreadable:
+        return ()
+    words = f"the window's rows cannot be read: {profiled.problem}"
+    return (HealthFinding("unreadable", "rows", 1.0, 0.0, words),)
 
 
 def _observed(
@@ -83,7 +93,6 @@ def _observed(
     from evergreen.profiles.codec import days_from_bytes
     from evergreen.profiles.layout import Layout
     from evergreen.profiles.profile import restricted
-    from evergreen.steps.watch.losses import losses
 
     if profiled.profiles is None:
         raise AssertionError("asked only of a window with profiles")
@@ -100,7 +109,7 @@ def _observed(
         notes = ("features are compared with the same time of earlier years",)
     elif monitor.season == "months":
         notes = ("there are no rows of the same time of earlier years: compared with the baseline",)
-    realised, estimated, problems = losses(workspace, check, champion, baseline)
+    realised, estimated, problems = _losses(workspace, check, champion, baseline)
     yearly, overlap = _pace(monitor, check.window)
     length = (check.window.end - check.window.start) / timedelta(days=1)
     return Observation(
@@ -131,6 +140,20 @@ def _observed(
         problems=problems,
         notes=notes,
     )
+
+
+def _losses(
+    workspace: Workspace, check: Check, champion: Release, baseline: Baseline
+) -> tuple[LossSeries | None, LossSeries | None, tuple[tuple[Level, str], ...]]:
+    """Return the losses; where rows or labels of any day are broken, why they cannot be told."""
+    from evergreen.steps.watch.losses import losses
+
+    try:
+        return losses(workspace, check, champion, baseline)
+    except (ArtefactDamaged, DataUnusable) as exc:
+        log.warning("the loss cannot be measured: %s", exc)
+        why = redact(bounded(str(exc), 500))
+        return None, None, (("loss", why), ("estimated_loss", why))
 
 
 def _ahead(logged: LoggedRows, check: Check, layout: Layout) -> Mapping[date, Profile]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from dateutil.relativedelta import relativedelta
 
-from evergreen.errors import DataUnusable
+from evergreen.errors import ArtefactDamaged, DataUnusable, bounded
 from evergreen.failpoints import failpoint
+from evergreen.redaction import redact
 from evergreen.results import PinnedModel, Release
 from evergreen.steps.memory import model_of, need, recall, record
 from evergreen.steps.watch.begin import begin, checking, monitor_of
@@ -20,6 +21,7 @@ from evergreen.workspace import Workspace
 
 if TYPE_CHECKING:
     from evergreen.profiles.baseline import Baseline
+    from evergreen.profiles.layout import Layout
     from evergreen.profiles.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -34,11 +36,11 @@ def profile(
 ) -> Profiled:
     """Return the profiles of the check's window, made now or by an earlier try.
 
-    A window without a champion, or of a champion without a baseline, has no profiles: `problem` says so.
+    A window without a champion, of a champion without a baseline, or of rows that cannot be read has no
+    profiles: `problem` says so.
 
     Raises:
-        DataUnusable: the logged rows lack what they must have.
-        ArtefactDamaged: a partition of the log, or the champion's files, cannot be read.
+        ArtefactDamaged: the champion's files cannot be read.
         SourceUnavailable: the rows' source did not answer.
         StoreUnavailable: the store did not take the profiles.
     """
@@ -89,16 +91,39 @@ def _profiled(workspace: Workspace, check: Check) -> Profiled:
         return Profiled(0, 0, None, problem=what)
     layout = Layout(baseline.layout.cells + baseline.prediction_layout.cells)
     logged = workspace.logged_for(check.model, champion.candidate)
-    days = logged.count(check.window, layout, champion.version.number)
+    try:
+        own = logged.count(check.window, layout, champion.version.number)
+        days = own
+        if champion.as_of > check.window.start or not own:
+            days = _with_questions_to_others(own, logged.count(check.window, baseline.layout), layout)
+    except (ArtefactDamaged, DataUnusable) as exc:
+        log.warning("the rows cannot be read: %s", exc)
+        return Profiled(0, 0, None, problem=redact(bounded(str(exc), 500)), unreadable=True)
     seasonal = None
     if monitor_of(check.model).season == "months":
         seasonal = _season(workspace, check, baseline)
     return Profiled(
-        rows=sum(day.rows for day in days.values()),
-        days=len(days),
+        rows=sum(day.rows for day in own.values()),
+        days=len(own),
         profiles=_stored(workspace, check, PROFILES_FILE, days),
         seasonal=seasonal,
     )
+
+
+def _with_questions_to_others(
+    own: Mapping[date, Profile], asked: Mapping[date, Profile], layout: Layout
+) -> Mapping[date, Profile]:
+    """Return a young champion's days with the features of all rows, whichever version answered them.
+
+    What was asked has nothing to do with who answered, and a few days of a week are no week. Where rows
+    of the version before lack a feature, the champion's own have to do.
+    """
+    from evergreen.profiles.profile import empty, replaced
+
+    known = {name for day in own.values() for name in day.problems}
+    if any(set(day.problems) - known for day in asked.values()):
+        return own
+    return {day: replaced(own.get(day, empty(layout)), profile) for day, profile in asked.items()}
 
 
 def _season(workspace: Workspace, check: Check, baseline: Baseline) -> Stored | None:
