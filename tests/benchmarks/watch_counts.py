@@ -41,10 +41,14 @@ class Rhythm:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's cells, and its shares of them on days with these shifts: `(days,)` to `(days, k)`."""
+    """A column's cells, and its shares of them on days with these shifts: `(days,)` to `(days, k)`.
+
+    `discrete`: values are the middles of the bins.
+    """
 
     cells: Cells
     law: Law
+    discrete: bool = False
 
 
 def columns(count: int, rng: np.random.Generator) -> list[Column]:
@@ -109,7 +113,7 @@ def _poisson(name: str, rng: np.random.Generator) -> Column:
         none = np.zeros((len(shifts), 1))
         return np.hstack([none, none, inner, none])
 
-    return Column(_line(name, tuple(np.arange(-0.5, 12.0))), law)
+    return Column(_line(name, tuple(np.arange(-0.5, 12.0))), law, discrete=True)
 
 
 def _mostly_zero(name: str, rng: np.random.Generator) -> Column:
