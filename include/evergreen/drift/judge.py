@@ -30,6 +30,7 @@ from evergreen.watch_results import (
 LEVELS: tuple[Level, ...] = ("health", "loss", "estimated_loss", "prediction", "features")
 MOST_QUIET = 10
 """How many quiet findings a verdict keeps."""
+_ANY = 0.01
 _RANK: dict[Answer, int] = {"alarm": 0, "not enough data": 2, "quiet": 1}
 
 
@@ -45,40 +46,33 @@ def judge(observation: Observation, monitor: Monitor, gate_margin: Margin) -> Ve
         "prediction": observation.predictions,
         "features": tuple(one for one in observation.features if one.column not in monitor.ignore),
     }
-    series: dict[Level, LossSeries | None] = {
-        "loss": observation.loss,
-        "estimated_loss": observation.estimated,
-    }
+    series: dict[Level, LossSeries] = {}
+    if observation.loss is not None:
+        series["loss"] = observation.loss
+    if observation.estimated is not None:
+        series["estimated_loss"] = observation.estimated
     margin = monitor.loss_margin or gate_margin
     yearly = observation.checks_a_year
 
-    def judged(each: LossSeries, level: Level, budget: float) -> tuple[Finding, float | None]:
-        return judge_series(each, level, budget, margin, yearly / DAYS_A_YEAR)
+    def judged(level: Level, budget: float) -> Finding:
+        return judge_series(series[level], level, budget, margin, yearly / DAYS_A_YEAR)[0]
 
-    speaking = [
-        level
-        for level, each in series.items()
-        if each is not None and _speaks(judged(each, level, 0.01))
-    ]
+    # Whether there is enough data does not depend on the budget, which depends on who can speak.
+    speaking = [level for level in series if judged(level, _ANY).answer != "not enough data"]
     speaking += [
         level for level, each in drifts.items() if any(_lacking(d, monitor) is None for d in each)
     ]
     budget = begins_per_check(monitor.false_alarms, yearly, speaking)
-    found = list(_health(observation, budget["health"], yearly))
-    excess: dict[Level, float | None] = {}
-    for level, each in series.items():
-        if each is not None:
-            finding, _ = judged(each, level, budget.get(level, 0.01))
-            found.append(replace(finding, weight=1.0))
-            if finding.answer != "not enough data":
-                excess[level] = excess_in(each, observation.window)
+    found = [
+        *_health(observation, budget["health"], yearly),
+        *(replace(judged(level, budget.get(level, _ANY)), weight=1.0) for level in series),
+    ]
     for level, columns in drifts.items():
         found += _drifts(level, columns, budget.get(level, 0.0), observation, monitor)
+    excess = {
+        level: excess_in(series[level], observation.window) for level in series if level in speaking
+    }
     return _verdict(observation, found, excess)
-
-
-def _speaks(judged: tuple[Finding, float | None]) -> bool:
-    return judged[0].answer != "not enough data"
 
 
 def _lacking(one: Drifted, monitor: Monitor) -> str | None:
