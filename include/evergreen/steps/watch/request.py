@@ -31,11 +31,11 @@ def request(workspace: Workspace, run_key: str) -> RetrainDecision:
         decision = recall(workspace, "retrain_decided", run_key, RetrainDecision)
         if decision is None:
             decision = _decide(workspace, check, verdict)
-            # The request first: a check that was decided on has asked for what it decided.
-            if decision.request is not None:
-                ask(workspace, decision.request, lease)
-            failpoint("request.asked")
             record(workspace, "retrain_decided", run_key, decision, lease)
+            failpoint("request.decided")
+        # At each try: one that was killed after it had decided has not asked yet.
+        if decision.request is not None:
+            ask(workspace, decision.request, lease)
     log.info("action=%s reasons=%s", decision.action, "; ".join(decision.reasons))
     still = tuple(past.request.key for past in open_requests(workspace, model_of(run_key)))
     return replace(decision, open_requests=still)
