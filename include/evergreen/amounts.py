@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -107,25 +107,41 @@ SizeField = Annotated[
 ]
 
 
-def parse_share(value: object) -> float:
+class Share(float):
+    """A share of a whole, from 0 to 1; `str()` gives the percentage.
+
+    >>> str(Share(0.025))
+    '2.5%'
+    """
+
+    def __str__(self) -> str:
+        return str(Margin(float(self), relative=True))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:  # noqa: ARG003
+        """Let Pydantic take it for the number that it is."""
+        return handler(float)
+
+
+def parse_share(value: object) -> Share:
     """Read a share of a whole, written in percent.
 
     Raises:
         ValueError: for anything but a percentage from 0% to 100%.
 
-    >>> parse_share("2.5%")
-    0.025
+    >>> parse_share("2.5%") == 0.025
+    True
     """
     if isinstance(value, float) and 0 <= value <= 1:
-        return value
+        return Share(value)
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     if not match or float(match[1]) > 100:
         raise ValueError('not a share; write a percentage from 0% to 100%, such as "2%"')
-    return float(match[1]) / 100
+    return Share(float(match[1]) / 100)
 
 
 def _written_share(share: float) -> str:
-    return str(Margin(share, relative=True))
+    return str(Share(share))
 
 
 ShareField = Annotated[

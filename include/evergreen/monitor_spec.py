@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from evergreen.amounts import MarginField, ShareField
+from evergreen.amounts import MarginField, Share, ShareField
 from evergreen.durations import Duration, DurationField
 from evergreen.metric_spec import ClassName
 from evergreen.rates import KOfN, KOfNField, Rate, RateField
@@ -104,18 +104,18 @@ class Health(Section):
         examples=["2 days"],
     )
     volume_drop: ShareField = Field(
-        0.5,
+        Share(0.5),
         description="Alarm where rows fall by more than this share below what the baseline's days had.",
         examples=["50%"],
     )
     nulls: ShareField = Field(
-        0.05,
+        Share(0.05),
         description="Alarm where a column's share of missing values rises by more than this, and by "
         "more than chance allows.",
         examples=["5%"],
     )
     unseen: ShareField = Field(
-        0.01,
+        Share(0.01),
         description="Alarm where more than this share of a column's values are categories that were "
         "never seen in training, and more than chance allows.",
         examples=["1%"],
@@ -203,7 +203,7 @@ class Monitor(Section):
         100, ge=2, description="Fewest rows that are judged; fewer: not enough data.", examples=[200]
     )
     min_effect: ShareField = Field(
-        0.02,
+        Share(0.02),
         description="Smallest share of rows that must lie elsewhere than in the baseline for drift to "
         "be an alarm, however many rows prove it.",
         examples=["2%"],

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from evergreen.amounts import Margin, Size
+from evergreen.amounts import Margin, Share, Size
 from evergreen.artefacts import write_atomically
 from evergreen.durations import Duration
+from evergreen.rates import KOfN, Rate
 from evergreen.spec import ModelSpec, Suite
 from evergreen.text import markdown
 
@@ -91,10 +92,11 @@ def _json(schema: Mapping[str, Any]) -> bytes:
 
 class _Schema(GenerateJsonSchema):
     def encode_default(self, dft: Any) -> Any:
-        """Write durations, sizes and margins as a model file does."""
+        """Write durations, rates, shares, sizes and margins as a model file does."""
         if isinstance(dft, Margin):
             return dft.written()
-        return str(dft) if isinstance(dft, Duration | Size) else super().encode_default(dft)
+        written = isinstance(dft, Duration | KOfN | Rate | Share | Size)
+        return str(dft) if written else super().encode_default(dft)
 
     def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002
         """Keep the order of the model file."""
@@ -186,7 +188,7 @@ def _type(root: Mapping[str, Any], value: Mapping[str, Any]) -> str:
         return f"list of {_type(root, value['items'])}"
     if value.get("format") == "date":
         return "date"
-    if value.get("title") in {"Duration", "Size", "Percentage"}:
+    if value.get("title") in {"Duration", "K of n", "Percentage", "Rate", "Share", "Size"}:
         return str(value["title"]).lower()
     bounds = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
     limits = [f"{sign} {value[bound]}" for bound, sign in bounds if bound in value]
