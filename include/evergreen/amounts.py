@@ -118,7 +118,7 @@ class Share(float):
         return str(Margin(float(self), relative=True))
 
     @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:  # noqa: ARG003
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         """Let Pydantic take it for the number that it is."""
         return handler(float)
 
