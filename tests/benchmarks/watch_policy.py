@@ -20,8 +20,8 @@ back after 26 and again after 39, and one where they do so slowly over the whole
 change but by the weekday. Trained on 8 weeks, tested on the next 2; the flights on 3 months and 1.
 
 The generated figures are means over `--trials` streams. The policies' settings were written down before
-the first run. One rule of the watch was changed after a run had shown what it does, and the streams below
-are those that showed it: after retrains in vain the next is tried after twice the cooldown, not four times.
+the first run. One rule was changed after a run had shown what it does, and the streams are those that
+showed it: after retrains in vain another is tried after twice the cooldown, not after four times.
 """
 
 from __future__ import annotations
