@@ -70,7 +70,7 @@ def begins(p: float, nu: float, correlation: float) -> float:
     """Return the share of exceedances of chance `p` that were none at the check before.
 
     >>> print(round(begins(1e-3, 1.0, 0.0), 3), round(begins(1e-3, 1.0, 6 / 7), 3))
-    0.999 0.675
+    0.999 0.669
     """
     if correlation <= 0:
         return 1 - p
