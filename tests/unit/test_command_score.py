@@ -79,13 +79,13 @@ def test_again_replaces_what_was_scored_each_time_it_is_asked(bench, capsys):
 
 
 def test_without_a_champion_it_says_so_and_a_later_try_scores(bench, capsys):
-    assert main(("score", "churn", "--as-of", "2013-03-01")) == OK
+    assert main(("score", "churn", "--as-of", "2013-03-02")) == OK
     assert capsys.readouterr().out == (
-        "2013-03-01 00:00 UTC: nothing to score with: there was no champion yet as of "
-        "2013-03-01 00:00 UTC\n"
+        "2013-03-02 00:00 UTC: nothing to score with: there was no champion yet as of "
+        "2013-03-02 00:00 UTC\n"
     )
     bench.whole()
-    main(("score", "churn", "--as-of", "2013-03-01"))
+    main(("score", "churn", "--as-of", "2013-03-02"))
     assert "10 rows scored by version 1" in capsys.readouterr().out
 
 

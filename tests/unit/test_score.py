@@ -68,17 +68,18 @@ def test_a_run_of_a_past_window_meets_the_champion_of_that_time(bench):
     bench.whole("one", MARCH)
     bench.whole("two", APRIL, certainty=0.95)
     assert score(bench, MARCH + 5 * DAY, "late").version == 1
-    assert score(bench, APRIL, "now").version == 2
-    assert score(bench, MARCH, "first").version == 1
+    assert score(bench, APRIL, "tested on these rows").version == 1
+    assert score(bench, APRIL + DAY, "now").version == 2
+    assert score(bench, MARCH + DAY, "first").version == 1
 
 
 def test_without_a_champion_nothing_is_scored_and_the_note_says_so(bench):
-    scored = score(bench, MARCH)
+    scored = score(bench, MARCH + DAY)
     assert (scored.version, scored.rows) == (None, 0)
-    assert scored.note == "nothing to score with: there was no champion yet as of 2013-03-01 00:00 UTC"
+    assert scored.note == "nothing to score with: there was no champion yet as of 2013-03-02 00:00 UTC"
     assert bench.source.reads == 0
     bench.whole()
-    assert score(bench, MARCH).version == 1, "the same run may be tried again once there is one"
+    assert score(bench, MARCH + DAY).version == 1, "the same run may be tried again once there is one"
 
 
 def test_a_run_tried_again_finds_what_it_scored(bench):
