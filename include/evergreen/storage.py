@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from evergreen.errors import BadConfiguration
+from evergreen.errors import BadConfiguration, StoreUnavailable
+from evergreen.redaction import redact
 
 REMOTE_SCHEMES = ("abfs", "abfss", "az", "gcs", "gs", "memory", "s3", "s3a")
 
@@ -72,3 +74,21 @@ def storage_errors() -> tuple[type[Exception], ...]:
     """
     loaded = [getattr(sys.modules.get(module), name, None) for module, name in _VENDOR_ERRORS]
     return (OSError, *(kind for kind in loaded if kind is not None))
+
+
+@contextmanager
+def store_answers(where: str, what: str = "the store did not take or give a file") -> Iterator[None]:
+    """Say of a disk or an object store that cannot, in one way, that it did not answer.
+
+    Raises:
+        StoreUnavailable: it said that it could not.
+    """
+    try:
+        yield
+    except storage_errors() as exc:
+        raise StoreUnavailable(
+            what,
+            where=where,
+            got=redact(f"{type(exc).__name__}: {exc}"),
+            fix="is the disk full, the bucket there, and the login allowed to write?",
+        ) from exc

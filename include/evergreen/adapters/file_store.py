@@ -6,14 +6,12 @@ comes second finds the same bytes there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from evergreen.artefacts import describe_bytes, write_atomically
-from evergreen.errors import ArtefactDamaged, StoreUnavailable
-from evergreen.redaction import redact
-from evergreen.storage import local_path, open_remote, storage_errors
+from evergreen.errors import ArtefactDamaged
+from evergreen.storage import local_path, open_remote, store_answers
 from evergreen.watch_results import Stored
 
 
@@ -33,7 +31,7 @@ class SmallFiles:
         artefact = describe_bytes(name, content)
         uri = f"{self._uri}/{folder}/{artefact.sha256}/{name}"
         place = local_path(uri)
-        with _store_errors(uri):
+        with store_answers(uri):
             if place is not None:
                 write_atomically(place, content)
             else:
@@ -49,7 +47,7 @@ class SmallFiles:
             StoreUnavailable: the store did not answer.
         """
         place = local_path(stored.uri)
-        with _store_errors(stored.uri):
+        with store_answers(stored.uri):
             try:
                 if place is not None:
                     content = place.read_bytes()
@@ -70,16 +68,3 @@ class SmallFiles:
                 fix="restore it from a backup",
             )
         return content
-
-
-@contextmanager
-def _store_errors(where: str) -> Iterator[None]:
-    try:
-        yield
-    except storage_errors() as exc:
-        raise StoreUnavailable(
-            "the store did not take or give a file",
-            where=where,
-            got=redact(f"{type(exc).__name__}: {exc}"),
-            fix="is the disk full, the bucket there, and the login allowed to write?",
-        ) from exc

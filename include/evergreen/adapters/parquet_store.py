@@ -25,18 +25,16 @@ from evergreen.canonical import canonical
 from evergreen.errors import (
     ArtefactDamaged,
     DataUnusable,
-    StoreUnavailable,
     bounded,
 )
 from evergreen.failpoints import failpoint
 from evergreen.names import name_problem
-from evergreen.redaction import redact
 from evergreen.results import Artefact, ColumnType, Snapshot
 from evergreen.row_times import within
 from evergreen.snapshot_file import SnapshotFile, digest_of_file, write_snapshot_file
 from evergreen.spec import Data
 from evergreen.staging import staging_in
-from evergreen.storage import local_path, open_remote, storage_errors
+from evergreen.storage import local_path, open_remote, store_answers
 from evergreen.window import Window
 
 FORMAT = 1
@@ -241,14 +239,5 @@ def _rows(file: IO[bytes], window: Window, time_column: str, where: str) -> pa.T
         ) from exc
 
 
-@contextmanager
-def _store_errors(where: str) -> Iterator[None]:
-    try:
-        yield
-    except storage_errors() as exc:
-        raise StoreUnavailable(
-            "the store did not take or give a file; nothing was published",
-            where=where,
-            got=redact(f"{type(exc).__name__}: {exc}"),
-            fix="is the disk full, the bucket there, and the login allowed to write?",
-        ) from exc
+def _store_errors(where: str) -> AbstractContextManager[None]:
+    return store_answers(where, "the store did not take or give a file; nothing was published")
