@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from evergreen.steps.watch.request import request
-
 from evergreen.ports import Duty
 from evergreen.redaction import redact
+from evergreen.steps.watch.request import request
 from evergreen_airflow.assets import retrain_request
 from evergreen_airflow.run_note import write_note
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
