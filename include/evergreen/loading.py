@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +26,15 @@ from evergreen.spec import ModelSpec, Suite
 from evergreen.spec_errors import problems_of, shown_value
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+NOT_DECIDING: dict[str, Any] = {
+    "score": True,
+    "monitor": True,
+    "alerts": True,
+    "stale_after": True,
+    "release": {"approval": True},
+}
+"""What of a spec says nothing about how a challenger is made and judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ def load_model(path: Path, in_place_of: Path | None = None) -> PinnedModel:
         raise InvalidModelFile(limited(examined.problems))
     spec, query, suite = examined.spec, examined.query, examined.suite
     content = {
-        "spec": spec.model_dump(mode="json", exclude={"score", "monitor"}),
+        "spec": spec.model_dump(mode="json", exclude=NOT_DECIDING),
         "query": query,
         "suite": suite.model_dump(mode="json") if suite else None,
     }

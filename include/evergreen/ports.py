@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from evergreen.profiles.layout import Layout
     from evergreen.profiles.profile import Profile
 
-Duty = Literal["retrain", "score", "monitor"]
-"""What a lease is for: of each, one run at a time is at work on a model."""
+Duty = Literal["retrain", "score", "monitor", "approval", "hand", "alerts"]
+"""What a lease is for: of each, one run at a time is at work on a model.
+
+A run holds the first three; the others are held for the moment in which a person's answer, a person's
+deed or a notice is written down.
+"""
 REFERENCE_ROWS = 1000
 """How many test rows the training process's predictions are kept of."""
 PROBED_ROWS = 20_000

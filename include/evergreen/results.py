@@ -37,8 +37,8 @@ class Artefact:
 class PinnedModel:
     """A model file with the files it names, as it stood when a run began.
 
-    `digest` covers what decides a retrain's result: the query, the suite, and the spec without its
-    sections `score` and `monitor`, whose queries are `score_query` and `monitor_query`.
+    `digest` covers what decides a retrain's result: the query, the suite, and the spec without
+    `loading.NOT_DECIDING`; `score_query` and `monitor_query` are those of the sections of that name.
     """
 
     spec: ModelSpec
@@ -52,7 +52,10 @@ class PinnedModel:
 
 @dataclass(frozen=True, slots=True)
 class Retrain:
-    """One run: what was asked for, on which model file, for which windows."""
+    """One run: what was asked for, on which model file, for which windows.
+
+    `triggered_by` is the user who started it by hand, None where nobody did.
+    """
 
     run_key: str
     model: PinnedModel
@@ -60,6 +63,7 @@ class Retrain:
     reason: str
     release: ReleaseWish
     code_version: str
+    triggered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from evergreen.alert_spec import Channel
 from evergreen.durations import Duration, DurationField
 from evergreen.gate_spec import Gate, Tier
 from evergreen.monitor_spec import Monitor, Score
@@ -143,13 +144,38 @@ class LocalTarget(Section):
     type: Literal["local"] = Field(description="This kind of target.", examples=["local"])
 
 
+class Approval(Section):
+    """A person's word before a release."""
+
+    approvers: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default=[],
+        description="Users of Airflow who may answer; none named: whoever may answer there. Never the "
+        "one who started the run.",
+        examples=[["alice", "bob"]],
+    )
+    timeout: DurationField = Field(
+        Duration(3, "days"), description="How long the question waits.", examples=["3 days"]
+    )
+    on_timeout: Literal["keep", "release"] = Field(
+        "keep",
+        description="What follows where nobody answers in time: keep the champion, or release.",
+        examples=["keep"],
+    )
+
+
 class ReleaseSpec(Section):
-    """Where the champion serves."""
+    """Where the champion serves, and who must agree."""
 
     target: LocalTarget = Field(
         default=LocalTarget(type="local"),
         description="Where the champion's pointer is put.",
         examples=[{"type": "local"}],
+    )
+    approval: Approval | None = Field(
+        None,
+        description="The person's word that a release needs; null: none, but at tier high, where any "
+        "other user than the one who started the run is asked.",
+        examples=[{"approvers": ["alice", "bob"], "timeout": "3 days"}],
     )
 
 
@@ -192,7 +218,7 @@ class ModelSpec(Section):
     tier: Tier = Field(
         "medium",
         description="How much is at stake: decides what a breach of fairness, calibration or the leak "
-        "checks does where the gate does not say.",
+        "checks does where the gate does not say; at high, a person must agree to each release.",
         examples=["medium"],
     )
     schedule: str | None = Field(
@@ -250,6 +276,18 @@ class ModelSpec(Section):
         description="The watch over the champion; null: none.",
         examples=[{"schedule": "@daily", "window": "7 days", "false_alarms": "1 per quarter"}],
     )
+    alerts: list[Channel] | None = Field(
+        None,
+        max_length=20,
+        description="Who is told what; null: the fleet's own file says (EVERGREEN_ALERTS); []: nobody.",
+        examples=[[{"type": "slack", "connection": "slack_ml", "events": ["failed", "promoted"]}]],
+    )
+    stale_after: DurationField | None = Field(
+        None,
+        description="How long there may be no retrain that came to an answer before people are told; "
+        "null: for ever.",
+        examples=["45 days"],
+    )
     timeout: DurationField = Field(
         Duration(6, "hours"),
         description="The longest a task may take; then it is ended and tried again.",
@@ -260,6 +298,11 @@ class ModelSpec(Section):
         description="How often a task that failed for a passing reason is tried again.",
         examples=[{"attempts": 3, "delay": "1 minute"}],
     )
+
+    @property
+    def approval(self) -> Approval | None:
+        """The person's word that a release needs, or None: none."""
+        return self.release.approval or (Approval() if self.tier == "high" else None)
 
     @property
     def starts_at(self) -> datetime:

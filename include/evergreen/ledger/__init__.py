@@ -33,11 +33,19 @@ KINDS = (
     "retrain_requested",
     "request_taken",
     "request_closed",
+    "approval_asked",
+    "approval_answered",
+    "hand",
+    "event",
+    "acknowledged",
+    "told",
+    "not_told",
 )
 """Every kind of entry, in the order in which a run writes them (`step_failed` at any time).
 
 Those from `check_started` to `retrain_requested` are of a check of the watch; `request_taken` and
-`request_closed` are of the retrain that serves a request.
+`request_closed` are of the retrain that serves a request; the approvals are of the retrain that waits.
+`hand` is what a person did (pin, pause, …); the last four are of the messages to people.
 """
 
 WAIT_SECONDS = 10.0
