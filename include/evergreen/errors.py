@@ -10,6 +10,10 @@
     ├── ModelRefused         a model artefact may not be loaded: unknown digest, flavour or type
     ├── ScoringInterrupted   the process that runs a model was killed or took too long    (retryable)
     ├── RegistryDisagrees    the registry's alias is not where the ledger has the champion
+    ├── NotAllowed           what a person asks of a model cannot be: no such version, no champion
+    ├── Paused               a person paused the model: nothing is begun until they resume it (retryable)
+    ├── ApprovalMissing      a release needs a person's word that the ledger does not have
+    ├── AnswerRefused        an answer to a question does not count: too late, the wrong person, …
     ├── StoreUnavailable     a snapshot store, registry or target did not take a write    (retryable)
     └── LedgerError
         ├── LedgerUnavailable  the ledger's database did not answer                       (retryable)
@@ -142,6 +146,24 @@ class ScoringInterrupted(EvergreenError):
 
 class RegistryDisagrees(EvergreenError):
     """The registry's alias is not where the ledger has the champion; a person decides."""
+
+
+class ApprovalMissing(EvergreenError):
+    """A release needs a person's word, and the ledger has none for this very evidence."""
+
+
+class AnswerRefused(EvergreenError):
+    """A person's answer does not count; nothing was written."""
+
+
+class NotAllowed(EvergreenError):
+    """What a person asks of a model cannot be; nothing was changed."""
+
+
+class Paused(EvergreenError):
+    """A person paused the model, or this duty of it: nothing is begun until somebody resumes it."""
+
+    retryable = True
 
 
 class StoreUnavailable(EvergreenError):

@@ -13,6 +13,7 @@ from evergreen.errors import ChampionMoved, RegistryDisagrees
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease
 from evergreen.results import Release, Retrain, Version
+from evergreen.steps.approve import approved
 from evergreen.steps.evaluate import evaluate
 from evergreen.steps.memory import holding, last_entry, recall, record, retrain_of
 from evergreen.steps.refit import shipped
@@ -29,6 +30,7 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
     """Return the run's release; None where the champion was kept or no release was wished for.
 
     Raises:
+        ApprovalMissing: people must agree, and the ledger has no word of theirs on this evidence.
         ChampionMoved: the champion changed again and again while it was compared with.
         RegistryDisagrees: somebody moved the registry's alias by hand; nothing was released.
         StoreUnavailable: the registry or the target did not take the version.
@@ -45,6 +47,9 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
         if version is None or not comparison.promote:
             return None
         with holding(workspace, run_key, "release") as lease:
+            begun = last_entry(workspace, "release_intended", run_key) is not None
+            if not begun and not approved(workspace, retrain, version, comparison):
+                return None
             try:
                 intended = _intend(workspace, retrain, version, comparison, lease)
             except ChampionMoved as exc:

@@ -1,0 +1,81 @@
+"""What the ledger says of questions to people: which wait, and how they were answered."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import datetime
+
+from evergreen.approval_results import Answered, Asked, Standing
+from evergreen.entry_keys import entry_key
+from evergreen.ports import Entry, Ledger
+from evergreen.results import from_json
+
+
+def standing(ledger: Ledger, run_key: str) -> Standing | None:
+    """Return a run's newest question and the answer to it; None where nothing was asked."""
+    found = newest_question(ledger, run_key)
+    return None if found is None else _with_answer(ledger, from_json(Asked, found.body))
+
+
+def all_of(ledger: Ledger, run_key: str) -> list[Standing]:
+    """Return a run's questions with their answers, in the order in which they were asked."""
+    return [_with_answer(ledger, from_json(Asked, entry.body)) for entry in _questions(ledger, run_key)]
+
+
+def newest_question(ledger: Ledger, run_key: str) -> Entry | None:
+    """Return the entry of a run's newest question."""
+    questions = _questions(ledger, run_key)
+    return questions[-1] if questions else None
+
+
+def waits(ledger: Ledger, run_key: str, now: datetime) -> Asked | None:
+    """Return the question that a run waits with, or None: it has none, an answer, or no time left."""
+    entry = newest_question(ledger, run_key)
+    return None if entry is None or not _waits(ledger, entry, now) else from_json(Asked, entry.body)
+
+
+def waiting(ledger: Ledger, now: datetime, model: str | None = None) -> list[Asked]:
+    """Return the questions that wait for an answer, of one model or of all, in order of their asking."""
+    newest: dict[str, Entry] = {}
+    for entry in ledger.entries(model=model, kind="approval_asked"):
+        newest[from_json(Asked, entry.body).run_key] = entry
+    return [from_json(Asked, entry.body) for entry in newest.values() if _waits(ledger, entry, now)]
+
+
+def ended_after(ledger: Ledger, run_key: str, question: Entry) -> bool:
+    """Return whether a run was reported as over since it asked."""
+    return any(end.seq > question.seq for end in _numbered(ledger, "run_finished", run_key))
+
+
+def answer_key(asked: Asked) -> str:
+    """Return the key of the answer to a question: there is one of each."""
+    return entry_key("approval_answered", asked.run_key, asked.number)
+
+
+def _waits(ledger: Ledger, question: Entry, now: datetime) -> bool:
+    asked = from_json(Asked, question.body)
+    return (
+        now < asked.deadline
+        and ledger.find(answer_key(asked)) is None
+        and ledger.find(entry_key("release_intended", asked.run_key)) is None
+        and not ended_after(ledger, asked.run_key, question)
+    )
+
+
+def _with_answer(ledger: Ledger, asked: Asked) -> Standing:
+    entry = ledger.find(answer_key(asked))
+    return Standing(asked, None if entry is None else from_json(Answered, entry.body))
+
+
+def _questions(ledger: Ledger, run_key: str) -> list[Entry]:
+    return list(_numbered(ledger, "approval_asked", run_key))
+
+
+def _numbered(ledger: Ledger, kind: str, run_key: str) -> Iterator[Entry]:
+    """Yield a run's entries of a kind that it may have several of."""
+    for number in itertools.count(1):
+        entry = ledger.find(entry_key(kind, run_key, number))
+        if entry is None:
+            return
+        yield entry
