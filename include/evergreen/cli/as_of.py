@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from evergreen.approval_results import Answered
+from evergreen.approval_words import short_answer
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import instant
@@ -51,4 +53,10 @@ def _lines(found: ChampionThen) -> list[str]:
         lines += [f"  evidence  {sentence}" for sentence in sentences(comparison)]
     if found.refit is not None:
         lines += [f"  shipped   {sentence}" for sentence in refitted(from_json(Refit, found.refit.body))]
+    if found.approval is not None:
+        answered = from_json(Answered, found.approval.body)
+        lines.append(
+            f"  agreed    {short_answer(answered)} at {answered.at:%Y-%m-%d %H:%M:%S} UTC "
+            f"({answered.how}, evidence {answered.evidence[:12]}, ledger entry {found.approval.seq})"
+        )
     return lines

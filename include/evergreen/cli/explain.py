@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from evergreen.approval_results import Answered, Asked, Standing
+from evergreen.approval_words import of_answer
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError, instant
@@ -81,6 +83,7 @@ def _lines(
         told = plain(why or "it has compared nothing yet")
         yield f"since     run {later.run_key} began, {later.decision}: {told}"
     yield from _section("why", sentences(comparison))
+    yield from _section("people", _approval(found))
     yield from _section("shipped", _shipped(found))
     yield from _section("what would change the answer", remedies(comparison))
 
@@ -111,6 +114,14 @@ def _decided(found: Reasoning, entry: Entry) -> str:
     )
 
 
+def _approval(found: Reasoning) -> tuple[str, ...]:
+    """Return who agreed to the release or did not, or who is asked."""
+    if found.asked is None:
+        return ()
+    answered = None if found.approval is None else from_json(Answered, found.approval.body)
+    return (of_answer(Standing(from_json(Asked, found.asked.body), answered)),)
+
+
 def _shipped(found: Reasoning) -> tuple[str, ...]:
     """Return what was released of the run: the tested model, a refitted one, or nothing."""
     told = () if found.refit is None else refitted(from_json(Refit, found.refit.body))
@@ -136,6 +147,7 @@ def _as_json(found: Reasoning) -> dict[str, Any]:
     return {
         **to_json(found),
         "why": list(sentences(comparison)) if comparison else [],
+        "people": list(_approval(found)),
         "shipped": list(_shipped(found)) if comparison else [],
         "would_change": list(remedies(comparison)) if comparison else [],
     }

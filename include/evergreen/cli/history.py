@@ -6,6 +6,8 @@ from argparse import Namespace
 
 from rich.table import Table
 
+from evergreen.approval import lets_release
+from evergreen.approval_words import of_question, short_answer
 from evergreen.cli.commands import OK
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.evidence.headline import headline
@@ -83,8 +85,17 @@ def _cells(run: PastRun) -> tuple[str, ...]:
     interval = run.comparison.against.interval if run.comparison else None
     if run.decision == "failed" and run.failure is not None:
         why = f"{run.failure.step}: {run.failure.message}"
+    elif run.decision == "unfinished" and run.asked is not None and run.answered is None:
+        why = of_question(run.asked)
     elif run.decision == "unfinished":
         why = "at work, or stopped; then the same run, started again, goes on where it stopped"
+    elif (
+        run.decision == "kept"
+        and run.asked
+        and run.answered
+        and not lets_release(run.asked, run.answered)
+    ):
+        why = short_answer(run.answered)
     elif run.comparison is not None:
         why = headline(run.comparison)
     else:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
+from evergreen.approval_questions import answer_key
+from evergreen.approval_results import Answered, Asked
 from evergreen.comparison import Comparison
 from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Duty, Entry, Ledger
@@ -30,7 +32,8 @@ By = Literal["recorded", "data"]
 class PastRun:
     """One run of a model. `decision` is "unfinished" until the run's report was recorded.
 
-    `as_of` is None where the run failed before it had one.
+    `as_of` is None where the run failed before it had one. `asked` is its newest question to people,
+    `answered` the answer to that.
     """
 
     run_key: str
@@ -45,13 +48,16 @@ class PastRun:
     comparison: Comparison | None = None
     refit: Refit | None = None
     failure: StepFailure | None = None
+    asked: Asked | None = None
+    answered: Answered | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChampionThen:
     """A release that was champion at an instant, and the entries that it rests on.
 
-    An entry is None only where the ledger holds no such entry of the release's run.
+    An entry is None only where the ledger holds no such entry of the release's run. `approval` is the
+    answer of the people who had to agree.
     """
 
     release: Release
@@ -62,6 +68,7 @@ class ChampionThen:
     candidate: Entry | None
     comparison: Entry | None
     refit: Entry | None = None
+    approval: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ class Reasoning:
     """What was live at an instant, and the newest comparison by then with what came of it.
 
     `comparison` is None where no run had compared anything; `release` and `run_finished` are those of
-    the comparison's run, None where it released nothing or has not ended.
+    the comparison's run, None where it released nothing or has not ended. `asked` is its newest question
+    to people, `approval` the answer to that.
     """
 
     model: str
@@ -79,6 +87,8 @@ class Reasoning:
     refit: Entry | None = None
     release: Entry | None = None
     run_finished: Entry | None = None
+    asked: Entry | None = None
+    approval: Entry | None = None
 
 
 def history(ledger: Ledger, model: str) -> list[PastRun]:
@@ -127,6 +137,7 @@ def as_of(ledger: Ledger, model: str, instant: datetime, by: By = "recorded") ->
         candidate=evidence("candidate"),
         comparison=evidence("comparison"),
         refit=evidence("refit"),
+        approval=_answer_to(ledger, evidence("approval_asked"), _just_after(entry.at)),
     )
 
 
@@ -162,6 +173,8 @@ def reasoning(
         newest.get("refit"),
         newest.get("release"),
         newest.get("run_finished"),
+        newest.get("approval_asked"),
+        _answer_to(ledger, newest.get("approval_asked"), before),
     )
 
 
@@ -180,6 +193,12 @@ def _just_after(instant: datetime) -> datetime:
     if instant.utcoffset() is None:
         raise ValueError(f"an instant must carry a time zone: {instant!r}")
     return instant + timedelta(microseconds=1)
+
+
+def _answer_to(ledger: Ledger, question: Entry | None, before: datetime | None) -> Entry | None:
+    """Return the answer to a question, as far as there was one by then."""
+    found = None if question is None else ledger.find(answer_key(from_json(Asked, question.body)))
+    return found if found is None or before is None or found.at < before else None
 
 
 def _newest(ledger: Ledger, kind: str, run_key: str, before_seq: int) -> Entry | None:
@@ -205,6 +224,12 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
             return replace(run, refit=from_json(Refit, entry.body))
         case "version":
             return replace(run, challenger=from_json(Version, entry.body).number)
+        case "approval_asked":
+            return replace(run, asked=from_json(Asked, entry.body), answered=None)
+        case "approval_answered":
+            answered = from_json(Answered, entry.body)
+            stands = run.asked is not None and run.asked.number == answered.number
+            return replace(run, answered=answered) if stands else run
         case "step_failed":
             return replace(run, failure=from_json(StepFailure, entry.body))
         case "run_finished":

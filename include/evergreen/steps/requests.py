@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
+from evergreen.approval_questions import waits
 from evergreen.entry_keys import entry_key
 from evergreen.failpoints import failpoint
 from evergreen.ports import Lease
@@ -96,7 +97,11 @@ def take(
     if mine is not None:
         return mine.request
     fitting = [
-        past.request for past in requests if past.open and (up_to is None or past.request.as_of <= up_to)
+        past.request
+        for past in requests
+        if past.open
+        and (up_to is None or past.request.as_of <= up_to)
+        and not _waits_for_people(workspace, past)
     ]
     if not fitting:
         return None
@@ -132,6 +137,12 @@ def _served_by(run_key: str, requests: Sequence[PastRequest]) -> PastRequest | N
     """Return the request that a run took and that no other run took, or superseded, since."""
     mine = (past for past in requests if past.taken_by == run_key and past.superseded_by is None)
     return next(mine, None)
+
+
+def _waits_for_people(workspace: Workspace, past: PastRequest) -> bool:
+    """Return whether the run that took a request won and waits for approval; it keeps the request."""
+    taken_by = past.taken_by
+    return taken_by is not None and waits(workspace.ledger, taken_by, datetime.now(UTC)) is not None
 
 
 def _end_those_of_ended_runs(workspace: Workspace, run_key: str, lease: Lease) -> None:
