@@ -24,6 +24,7 @@ CheckName = Literal[
     "serving",
     "leaks",
     "newer_champion",
+    "by_hand",
 ]
 FindingKind = Literal["predicts_alone", "after_label", "shared_keys", "windows_overlap"]
 

@@ -181,6 +181,15 @@ class Scorer(Protocol):
         """
         ...
 
+    def verify(self, candidate: Candidate) -> None:
+        """Read all files of the candidate and hold them against the ledger's record; runs nothing.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            StoreUnavailable: the artifact store did not answer.
+        """
+        ...
+
     def baseline(self, candidate: Candidate) -> bytes | None:
         """Return the baseline that travels with the candidate's model, verified; None: it has none.
 
@@ -311,6 +320,14 @@ class Registry(Protocol):
         """Return the number under the alias champion, or None."""
         ...
 
+    def holds(self, version: Version) -> bool:
+        """Return whether the version is there, registered for its candidate.
+
+        Raises:
+            StoreUnavailable: the registry did not answer.
+        """
+        ...
+
     def move_champion(self, version: Version, expected: int | None) -> None:
         """Point the alias champion at `version` where it points at `expected` (or already there).
 
@@ -411,9 +428,14 @@ class Ledger(Protocol):
         ...
 
     def entries(
-        self, *, model: str | None = None, kind: str | None = None, before: datetime | None = None
+        self,
+        *,
+        model: str | None = None,
+        kind: str | None = None,
+        before: datetime | None = None,
+        after: int = 0,
     ) -> Iterator[Entry]:
-        """Yield entries in order of `seq`, those at or after `before` left out."""
+        """Yield entries in order of `seq`: those before an instant, and with a `seq` above `after`."""
         ...
 
     def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:

@@ -15,13 +15,15 @@ from pydantic import TypeAdapter
 
 from evergreen import older_entries
 from evergreen.comparison import Comparison, Serving
+from evergreen.hand import Deed, Restored
 from evergreen.metric_spec import Task
 from evergreen.spec import ModelSpec, Suite
 from evergreen.window import Window, Windows
 
 ReleaseWish = Literal["auto", "never", "unopposed"]
-Outcome = Literal["promoted", "kept", "registered", "rejected", "failed", "skipped"]
-"""What a run came to. `skipped`: it was woken for a request that another run had served by then."""
+Outcome = Literal["promoted", "kept", "registered", "rejected", "failed", "skipped", "waiting"]
+"""What a run came to. `skipped`: it was woken for a request that another run had served by then.
+`waiting`: it has come to no end yet, for it waits for a person's answer; no report is kept of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,13 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version that serves all traffic of a target since it was released."""
+    """A version that serves all traffic of a target since it was released.
+
+    `as_of` is the instant from which on the version answers: rows before it are known to it, or were
+    answered by the champion before. `restored` is there where a person made an earlier champion champion
+    again: then `as_of` is the latest that any run of the model had by then, and the version itself was
+    trained as of `trained_as_of`.
+    """
 
     name: str
     version: Version
@@ -201,6 +209,24 @@ class Release:
     as_of: datetime
     target: str
     run_key: str
+    restored: Restored | None = None
+
+    @property
+    def trained_as_of(self) -> datetime:
+        """As-of of the run that trained the version."""
+        return self.as_of if self.restored is None else self.restored.as_of
+
+    @property
+    def made_by(self) -> str:
+        """Key of the run that trained the version and proved it."""
+        return self.run_key if self.restored is None else self.restored.run_key
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Why a run that won released nothing: what a person decided, which stood then."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +262,10 @@ STEP_RESULTS: tuple[type, ...] = (
     Refit,
     Version,
     Release,
+    Withheld,
     StepFailure,
     RunReport,
+    Deed,
 )
 
 _T = TypeVar("_T")

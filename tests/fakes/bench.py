@@ -160,6 +160,10 @@ class CertainScorer:
     def probe(self, candidate: Candidate, rows: pa.Table) -> Serving:
         return replace(FIT, faults=self.faults.get(candidate.key, ()))
 
+    def verify(self, candidate: Candidate) -> None:
+        if candidate.key in self.damaged:
+            raise ArtefactDamaged("a file is missing", where=candidate.model.uri)
+
     def baseline(self, candidate: Candidate) -> bytes | None:
         """Return the baseline of the rows that the candidate was trained and tested with."""
         if candidate.key in self.damaged:

@@ -36,6 +36,10 @@ class FakeRegistry:
         self._answer()
         return self.aliases.get(name, {}).get("champion")
 
+    def holds(self, version: Version) -> bool:
+        self._answer()
+        return version in self.versions.get(version.name, [])
+
     def move_champion(self, version: Version, expected: int | None) -> None:
         self._answer()
         aliases = self.aliases.setdefault(version.name, {})

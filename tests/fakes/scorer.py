@@ -57,6 +57,9 @@ class FakeScorer:
             faults=("fewer rows than reference predictions",) if few else (),
         )
 
+    def verify(self, candidate: Candidate) -> None:
+        """Nothing is stored that could be damaged."""
+
     def baseline(self, candidate: Candidate) -> bytes | None:
         return self.baselines.get(candidate.key)
 

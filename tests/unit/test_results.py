@@ -1,11 +1,13 @@
 """Every step's result travels as JSON and comes back as it was."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from evergreen.canonical import canonical
 from evergreen.comparison import Comparison
+from evergreen.hand import Deed, Restored
 from evergreen.results import (
     STEP_RESULTS,
     Artefact,
@@ -21,6 +23,7 @@ from evergreen.results import (
     StepFailure,
     ValidationReport,
     Version,
+    Withheld,
     from_json,
     to_json,
 )
@@ -37,6 +40,8 @@ CANDIDATE = Candidate(
     100, 50, {"log_loss": 0.5}, ("a warning",),
 )  # fmt: skip
 VERSION = Version("churn", 2, "key", MODEL)
+RELEASE = Release("churn", VERSION, CANDIDATE, 1, datetime(2013, 3, 1, tzinfo=UTC), "local", "churn/one")
+DEED = Deed("rollback", "ana", "it answers nonsense", 2)
 OUTCOME = ExpectationOutcome(
     "expect_x", {"column": "x"}, "warning", False, "3 of 9", 3, ("1", "2"), None
 )
@@ -48,7 +53,10 @@ RESULTS = (
     comparison(notes=("a note",), slices=(slice_of("north"),)),
     Refit("key", CANDIDATE, SERVING, False, "it does not fit"),
     VERSION,
-    Release("churn", VERSION, CANDIDATE, 1, datetime(2013, 3, 1, tzinfo=UTC), "local", "churn/one"),
+    RELEASE,
+    replace(RELEASE, restored=Restored(DEED, "churn/one", RELEASE.as_of)),
+    Withheld("version 1 is pinned by ana"),
+    DEED,
     StepFailure("ingest", "SourceUnavailable", "no answer", True),
     RunReport("churn/one", "churn", None, "failed", None, None, "failed", ("a line",)),
 )  # fmt: skip
@@ -63,6 +71,12 @@ def test_a_result_comes_back_from_the_ledgers_json_as_it_was(result: object):
 
 def test_no_kind_of_result_is_left_out():
     assert {type(result) for result in RESULTS} == set(STEP_RESULTS)
+
+
+def test_a_release_of_before_there_were_rollbacks_is_still_read():
+    older = to_json(RELEASE)
+    del older["restored"]
+    assert from_json(Release, older) == RELEASE
 
 
 def test_a_comparison_of_before_the_three_answers_is_still_read():

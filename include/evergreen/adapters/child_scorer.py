@@ -109,6 +109,16 @@ class ChildScorer:
             _run_child(folder, candidate, self._timeout_seconds, _ONE_THREAD)
             return _read_serving(folder, candidate)
 
+    def verify(self, candidate: Candidate) -> None:
+        """Read all files of the candidate and hold them against the ledger's record; runs nothing.
+
+        Raises:
+            ArtefactDamaged: the files are not those of the digest.
+            StoreUnavailable: the artifact store did not answer.
+        """
+        with private_folder() as folder:
+            fetch(candidate.model, self._tracking_uri, folder / child.MODEL_FOLDER)
+
     def baseline(self, candidate: Candidate) -> bytes | None:
         """Return the baseline that travels with the candidate's model, verified; None: it has none.
 

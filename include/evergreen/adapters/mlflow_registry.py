@@ -85,6 +85,17 @@ class MlflowRegistry:
         with answering(self._tracking_uri):
             return _aliases(client, name).get(CHAMPION)
 
+    def holds(self, version: Version) -> bool:
+        """Return whether the version is there, registered for its candidate.
+
+        Raises:
+            StoreUnavailable: the registry did not answer.
+        """
+        client = open_client(self._tracking_uri)
+        with answering(self._tracking_uri):
+            found = _find(client, version.name, version.candidate_key)
+        return found is not None and int(found.version) == version.number
+
     def move_champion(self, version: Version, expected: int | None) -> None:
         """Point the alias champion at `version` where it points at `expected` (or already there).
 

@@ -11,6 +11,7 @@ LONGEST_SENTENCE = 300
 CONSTANT = "always giving the same answer"
 
 FOREMOST: tuple[CheckName, ...] = (
+    "by_hand",
     "newer_champion",
     "champion",
     "baseline",
@@ -115,6 +116,9 @@ def _proven(comparison: Comparison) -> str:
 def _why_failed(name: CheckName, comparison: Comparison) -> str:
     evidence = comparison.evidence
     match name:
+        case "by_hand":
+            words = next(check.words for check in comparison.checks if check.name == name)
+            return words.removeprefix("kept: ")
         case "newer_champion":
             return f"{champion_of(comparison)} has learnt from these rows already, or from newer ones"
         case "champion":

@@ -18,6 +18,8 @@ _CHANGES = {
     "leaks": "Leave the column out (data.exclude); or, once a person has looked at it, name it under "
     "gate.leaks.allow",
     "newer_champion": "A run with a later as-of than the champion's",
+    "by_hand": "A run with a later as-of, for rows that nobody had seen then; or the word of a person: "
+    "evergreen rollback NAME --to VERSION",
 }
 
 

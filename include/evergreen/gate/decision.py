@@ -77,9 +77,12 @@ def never_over_newer(
     )
 
 
-def refused(comparison: Comparison, words: str) -> Comparison:
-    """Keep the champion whatever was measured, because it knows these rows or newer ones."""
-    check = Check("newer_champion", "failed", words)
+def refused(comparison: Comparison, words: str, name: CheckName = "newer_champion") -> Comparison:
+    """Keep the champion whatever was measured, because it knows these rows or newer ones.
+
+    With the name `by_hand`: because a person decided so.
+    """
+    check = Check(name, "failed", words)
     return replace(
         comparison, decision="keep", promote=False, settling=None, checks=(*comparison.checks, check)
     )

@@ -21,6 +21,7 @@ KINDS = (
     "version",
     "release_intended",
     "release",
+    "release_withheld",
     "step_failed",
     "run_finished",
     "scored",
@@ -45,7 +46,8 @@ KINDS = (
 
 Those from `check_started` to `retrain_requested` are of a check of the watch; `request_taken` and
 `request_closed` are of the retrain that serves a request; the approvals are of the retrain that waits.
-`hand` is what a person did (pin, pause, …); the last four are of the messages to people.
+`release_withheld` takes the place of a release that a person's deed forbids, and `hand` is such a deed
+(pin, pause, rollback, …); the last four are of the messages to people.
 """
 
 WAIT_SECONDS = 10.0

@@ -34,6 +34,10 @@ class RegistryInMemory:
         """Return the champion's number, or None."""
         return self._champions.get(name)
 
+    def holds(self, version: Version) -> bool:
+        """Return whether the version was registered here."""
+        return version in self._versions.get(version.name, [])
+
     def move_champion(self, version: Version, expected: int | None) -> None:  # noqa: ARG002
         """Make the version champion; nobody else writes here."""
         self._champions[version.name] = version.number

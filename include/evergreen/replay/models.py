@@ -97,6 +97,9 @@ class ModelsInMemory:
             largest_deviation=0.0,
         )
 
+    def verify(self, candidate: Candidate) -> None:
+        """Nothing is stored that could be damaged."""
+
     def baseline(self, candidate: Candidate) -> bytes | None:
         """Return what the model is watched against; None for a refit of a model without a baseline."""
         from evergreen.profiles.codec import baseline_to_bytes

@@ -13,6 +13,7 @@ from evergreen.failpoints import failpoint
 from evergreen.names import file_name
 from evergreen.ports import Entry, Lease
 from evergreen.results import Candidate, Release, Retrain, from_json, to_json
+from evergreen.steps.hand import forbidden_by_hand
 from evergreen.steps.measure import measure
 from evergreen.steps.memory import (
     holding,
@@ -111,6 +112,9 @@ def _compare(workspace: Workspace, retrain: Retrain, champion: Entry | None) -> 
     )
     if opponent.refusal is not None:
         comparison = gate.refused(comparison, opponent.refusal)
+    forbidden = forbidden_by_hand(workspace, retrain, serving)
+    if forbidden is not None:
+        return gate.refused(comparison, forbidden, "by_hand")
     return gate.never_over_newer(
         comparison, retrain.windows.as_of, None if serving is None else serving.as_of
     )
@@ -139,7 +143,7 @@ def _opponent(workspace: Workspace, serving: Release | None, retrain: Retrain) -
     if serving is None:
         return _Opponent(None, test.start)
     number = serving.version.number
-    if serving.as_of > retrain.windows.as_of:
+    if serving.trained_as_of > retrain.windows.as_of:
         note = f"not compared with version {number}: that has seen these rows in training"
         return _Opponent(None, test.start, (note,))
     if retrain.release == "unopposed":
@@ -164,5 +168,5 @@ def _learnt_until(workspace: Workspace, champion: Release) -> datetime:
     """Return the end of the champion's train window; its own run knows it where it does not say."""
     if champion.candidate.trained_on is not None:
         return champion.candidate.trained_on.end
-    begun = recall(workspace, "run_started", champion.run_key, Retrain)
-    return champion.as_of if begun is None else begun.windows.train.end
+    begun = recall(workspace, "run_started", champion.made_by, Retrain)
+    return champion.trained_as_of if begun is None else begun.windows.train.end

@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 
 from evergreen.comparison import Comparison
-from evergreen.errors import ChampionMoved, RegistryDisagrees
+from evergreen.errors import ChampionMoved
 from evergreen.failpoints import failpoint
+from evergreen.hand_questions import standing
 from evergreen.ports import Entry, Lease
 from evergreen.results import Release, Retrain, Version
 from evergreen.steps.approve import approved
 from evergreen.steps.evaluate import evaluate
+from evergreen.steps.hand import withhold
 from evergreen.steps.memory import holding, last_entry, recall, record, retrain_of
 from evergreen.steps.refit import shipped
 from evergreen.steps.register import register
-from evergreen.steps.settle import finish
+from evergreen.steps.settle import check_alias, finish
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ MOST_COMPARISONS = 3
 
 def release(workspace: Workspace, run_key: str) -> Release | None:
     """Return the run's release; None where the champion was kept or no release was wished for.
+
+    None, too, where a person pinned or paused the model; `release_withheld` says so then.
 
     Raises:
         ApprovalMissing: people must agree, and the ledger has no word of theirs on this evidence.
@@ -48,7 +52,11 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
             return None
         with holding(workspace, run_key, "release") as lease:
             begun = last_entry(workspace, "release_intended", run_key) is not None
-            if not begun and not approved(workspace, retrain, version, comparison):
+            stands = standing(workspace.ledger, version.name)
+            if not begun and (
+                withhold(workspace, run_key, stands, lease)
+                or not approved(workspace, retrain, version, comparison)
+            ):
                 return None
             try:
                 intended = _intend(workspace, retrain, version, comparison, lease)
@@ -69,7 +77,7 @@ def _intend(
     intended = last_entry(workspace, "release_intended", retrain.run_key)
     if intended is not None:
         return intended
-    _check_alias(workspace, version, comparison)
+    check_alias(workspace, version, comparison.champion_version)
     candidate = shipped(workspace, retrain.run_key)
     if candidate is None:
         raise AssertionError("a version is registered of what is shipped only")
@@ -93,18 +101,3 @@ def _intend(
     )
     failpoint("release.intended")
     return intended
-
-
-def _check_alias(workspace: Workspace, version: Version, comparison: Comparison) -> None:
-    """Refuse to release over an alias that somebody moved by hand; nothing was begun yet."""
-    alias = workspace.registry.champion(version.name)
-    if alias in (comparison.champion_version, version.number):
-        return
-    champion = comparison.champion_version
-    raise RegistryDisagrees(
-        "the registry's alias champion is not where the ledger has the champion; nothing was released",
-        where=f"registered model {version.name}",
-        got="no alias" if alias is None else f"version {alias}",
-        allowed="no alias" if champion is None else f"version {champion}",
-        fix="put the alias back (or remove it) in the registry, then clear this task",
-    )

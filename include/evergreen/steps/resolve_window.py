@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from evergreen.errors import DataUnusable
+from evergreen.hand_questions import standing
 from evergreen.ports import Lease
 from evergreen.results import PinnedModel, ReleaseWish, Retrain, RunReport
 from evergreen.steps.memory import holding, model_of, recall, record, record_next
@@ -34,8 +35,11 @@ def resolve_window(
     release: ReleaseWish,
     serves: Serves = "none",
     woken_by: Sequence[str] = (),
+    triggered_by: str | None = None,
 ) -> Retrain | RunReport:
     """Return the run, begun now or by an earlier try; or its report, where there is nothing to do.
+
+    There is not where somebody paused the model: a request of the watch stays open, for a later run.
 
     The model file as it stands is pinned: a file that changes later changes the next run, not this.
 
@@ -48,6 +52,7 @@ def resolve_window(
         release: What may be released.
         serves: Which requests it serves.
         woken_by: The keys of the requests that it was woken for, as far as they are known.
+        triggered_by: The user who started it by hand; they may not approve its release.
 
     Raises:
         LeaseHeld: another run of this model is under way; it may be over later.
@@ -59,6 +64,9 @@ def resolve_window(
             if begun.model.digest != model.digest:
                 log.warning("the model file changed since run %s began; it goes on as it began", run_key)
             return begun
+        paused = standing(workspace.ledger, model.spec.name).paused.get("retrain")
+        if paused is not None:
+            return _skipped(workspace, run_key, plain(f"paused {paused}"), lease)
         if serves != "none":
             request = take(workspace, run_key, lease, None if serves == "newest" else as_of)
             if request is not None:
@@ -68,7 +76,8 @@ def resolve_window(
             elif serves == "newest":
                 return _nothing_to_do(workspace, run_key, woken_by, lease)
         windows = _windows(model, as_of)
-        retrain = Retrain(run_key, model, windows, reason, release, workspace.code_version(model))
+        code_version = workspace.code_version(model)
+        retrain = Retrain(run_key, model, windows, reason, release, code_version, triggered_by)
         record(workspace, "run_started", run_key, retrain, lease)
         log.info("as_of=%s train=%s test=%s reason=%s", as_of, windows.train, windows.test, reason)
         return retrain
@@ -99,6 +108,11 @@ def _nothing_to_do(
         for past in served
     )
     words = plain(words or "no retrain is asked for that was not served already")
+    return _skipped(workspace, run_key, words, lease)
+
+
+def _skipped(workspace: Workspace, run_key: str, words: str, lease: Lease) -> RunReport:
+    name = model_of(run_key)
     report = RunReport(run_key, name, None, "skipped", None, None, f"{name}: skipped, {words}", (words,))
     if recall(workspace, "run_finished", run_key, RunReport) != report:
         record_next(workspace, "run_finished", run_key, report, lease)

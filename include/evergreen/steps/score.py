@@ -15,6 +15,7 @@ from evergreen.logged_rows import PREFIX, VERSION, prediction_columns
 from evergreen.ports import Lease
 from evergreen.results import PinnedModel, Release
 from evergreen.steps.champions import champion_at
+from evergreen.steps.hand import refuse_paused
 from evergreen.steps.memory import holding, recall, record
 from evergreen.watch_results import Scored
 from evergreen.window import Window
@@ -48,10 +49,12 @@ def score(
         SourceUnavailable: the source did not answer.
         StoreUnavailable: the log did not take the rows; what stood there still stands.
         LeaseHeld: another run scores this model; it may be over later.
+        Paused: a person paused the model or its scoring.
     """
     found = recall(workspace, "scored", run_key, Scored)
     if found is not None:
         return found
+    refuse_paused(workspace, run_key, "score")
     window = _window(model, as_of)
     lease: Lease | None = None
     try:

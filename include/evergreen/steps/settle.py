@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 
 from evergreen.entry_keys import entry_key
-from evergreen.errors import ArtefactDamaged, StoreUnavailable
+from evergreen.errors import ArtefactDamaged, RegistryDisagrees, StoreUnavailable
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease, Pointer
-from evergreen.results import Release, from_json
+from evergreen.results import Release, Version, from_json
 from evergreen.steps.memory import record
 from evergreen.workspace import Workspace
 
@@ -64,9 +64,32 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
             allowed=f"version {intent.version.number}, digest {intent.version.model.digest}",
             fix="look at the target; a retry deploys again",
         )
+    if intent.restored is not None:
+        # Before the release: whoever finishes what a killed rollback began leaves its deed, too.
+        record(workspace, "hand", intent.run_key, intent.restored.deed, lease)
+        failpoint("rollback.deed_recorded")
     record(workspace, "release", intent.run_key, intent, lease)
     log.info("champion=%d previous=%s", intent.version.number, intent.previous)
     return intent
+
+
+def check_alias(workspace: Workspace, version: Version, champion: int | None) -> None:
+    """Refuse to release over an alias that somebody moved by hand; nothing was begun yet.
+
+    Raises:
+        RegistryDisagrees: the alias is neither at the champion nor at the version.
+        StoreUnavailable: the registry did not answer.
+    """
+    alias = workspace.registry.champion(version.name)
+    if alias in (champion, version.number):
+        return
+    raise RegistryDisagrees(
+        "the registry's alias champion is not where the ledger has the champion; nothing was released",
+        where=f"registered model {version.name}",
+        got="no alias" if alias is None else f"version {alias}",
+        allowed="no alias" if champion is None else f"version {champion}",
+        fix="put the alias back (or remove it) in the registry, then try again: clear the task",
+    )
 
 
 def _served(workspace: Workspace, model: str) -> Pointer | None:

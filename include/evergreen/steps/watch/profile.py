@@ -13,6 +13,7 @@ from evergreen.errors import ArtefactDamaged, DataUnusable, bounded
 from evergreen.failpoints import failpoint
 from evergreen.redaction import redact
 from evergreen.results import PinnedModel, Release
+from evergreen.steps.hand import refuse_paused
 from evergreen.steps.memory import model_of, need, recall, record
 from evergreen.steps.watch.begin import begin, checking, monitor_of
 from evergreen.watch_results import Check, Profiled, Stored
@@ -43,7 +44,9 @@ def profile(
         ArtefactDamaged: the champion's files cannot be read.
         SourceUnavailable: the rows' source did not answer.
         StoreUnavailable: the store did not take the profiles.
+        Paused: a person paused the model or its watch; nothing was begun.
     """
+    refuse_paused(workspace, run_key, "monitor")
     with checking(workspace, run_key, "profile") as lease:
         check = begin(workspace, run_key, model, as_of, reason, lease)
         found = recall(workspace, "profiled", run_key, Profiled)

@@ -1,0 +1,180 @@
+"""What people decide over the heads of the runs: written down, and respected by the steps.
+
+A deed is written under the model's lease for deeds, which everybody takes over from everybody at once:
+it is held for the moment of one entry, so nobody waits, and of two people at once the second one sees
+what the first one did. A retrain at work is not in the way.
+
+A pause takes effect where a run begins. A run that has begun goes on to its end, and releases nothing:
+neither a pinned model nor one whose retrain is paused has anything released, but by a rollback. What had
+been decided before (an intent in the ledger) is carried out all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from uuid import uuid4
+
+from evergreen.entry_keys import entry_key
+from evergreen.errors import LeaseLost, NotAllowed, Paused
+from evergreen.failpoints import failpoint
+from evergreen.hand import PAUSABLE, Deed, Pausable, Standing
+from evergreen.hand_questions import RolledBack, rolled_back, standing
+from evergreen.ports import Lease
+from evergreen.results import Candidate, Release, Retrain, Withheld, from_json, to_json
+from evergreen.steps.memory import last_entry, model_of, need, recall, record_next
+from evergreen.text import plain
+from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What stands after a deed; `changed` is False where that stood before and nothing was written."""
+
+    standing: Standing
+    changed: bool
+
+
+def do(workspace: Workspace, model: str, deed: Deed) -> Done:
+    """Write a deed down, unless what it asks for stands already. Safe to repeat.
+
+    Args:
+        workspace: The ports.
+        model: The model.
+        deed: Anything but a rollback, which `rollback.py` does. The version of a pin is found here.
+
+    Raises:
+        NotAllowed: a pin of a model without a champion, or on a version that is not the champion.
+        LeaseLost: others decided about the model again and again at the same time.
+    """
+    for _ in range(MOST_TRIES):
+        lease = workspace.ledger.acquire(model, f"{model}/hand", "hand")
+        try:
+            return _do(workspace, lease, deed)
+        except LeaseLost:
+            log.info("somebody else decides about %s at the same time; looking again", model)
+        finally:
+            workspace.ledger.free(lease)
+    raise LeaseLost(
+        "others decide about this model at the same time",
+        where=model,
+        fix="nothing was written; say again",
+    )
+
+
+def _do(workspace: Workspace, lease: Lease, deed: Deed) -> Done:
+    model = lease.model
+    before = standing(workspace.ledger, model)
+    if deed.action == "pin" and before.pinned is None:
+        deed = _on_the_champion(workspace, model, deed)
+    if not _needed(before, deed):
+        return Done(before, changed=False)
+    key = entry_key("hand", f"{model}/hand/{uuid4().hex}")
+    entry = workspace.ledger.append("hand", key, to_json(deed), lease)
+    failpoint("hand.recorded")
+    log.info("%s of %s by %s: %s", deed.action, model, deed.who, deed.why)
+    return Done(before.after(deed, entry.at, entry.seq), changed=True)
+
+
+def _needed(before: Standing, deed: Deed) -> bool:
+    duties = PAUSABLE if deed.only is None else (deed.only,)
+    match deed.action:
+        case "pin":
+            return before.pinned is None
+        case "unpin":
+            return before.pinned is not None
+        case "pause":
+            return any(duty not in before.paused for duty in duties)
+        case "resume":
+            return any(duty in before.paused for duty in duties)
+        case "rollback":
+            raise AssertionError("a rollback is more than a deed")
+
+
+def _on_the_champion(workspace: Workspace, model: str, deed: Deed) -> Deed:
+    """Return the pin with its version: the champion, or the one that is being released by now."""
+    decided = decided_champion(workspace, model)
+    if decided is None:
+        raise NotAllowed(
+            "the model has no champion yet: there is nothing to pin",
+            where=model,
+            fix="to keep it from being retrained: evergreen pause",
+        )
+    if deed.version not in (None, decided.version.number):
+        raise NotAllowed(
+            "only the champion can be pinned",
+            where=model,
+            got=f"version {deed.version}",
+            allowed=f"version {decided.version.number}",
+            fix=f"make it champion first: evergreen rollback {model} --to {deed.version}",
+        )
+    return Deed(deed.action, deed.who, deed.why, decided.version.number)
+
+
+def decided_champion(workspace: Workspace, model: str) -> Release | None:
+    """Return whom the ledger decided on last, whether or not the world has followed yet."""
+    intended = workspace.ledger.last(model, "release_intended")
+    return None if intended is None else from_json(Release, intended.body)
+
+
+def refuse_paused(workspace: Workspace, run_key: str, duty: Pausable) -> None:
+    """Refuse to begin a run of a duty that somebody paused; a run that has begun goes on.
+
+    Raises:
+        Paused: somebody did.
+    """
+    if last_entry(workspace, _BEGINS_WITH[duty], run_key) is not None:
+        return
+    model = model_of(run_key)
+    said = standing(workspace.ledger, model).paused.get(duty)
+    if said is not None:
+        raise Paused(
+            f"paused {said}",
+            where=f"{model}, {duty}",
+            fix=f'nothing was begun; to go on: evergreen resume {model} --why "…"',
+        )
+
+
+_BEGINS_WITH: dict[Pausable, str] = {
+    "retrain": "run_started",
+    "score": "scored",
+    "monitor": "check_started",
+}
+
+
+def withhold(workspace: Workspace, run_key: str, now: Standing, lease: Lease) -> str | None:
+    """Return why a run that won may release nothing, noted for its report; None where it may."""
+    why = now.withheld
+    if why is not None and recall(workspace, "release_withheld", run_key, Withheld) != Withheld(why):
+        record_next(workspace, "release_withheld", run_key, Withheld(why), lease)
+        failpoint("hand.withheld")
+        log.warning("nothing is released: %s", why)
+    return why
+
+
+def forbidden_by_hand(workspace: Workspace, retrain: Retrain, champion: Release | None) -> str | None:
+    """Return why a run may not replace a champion that a person chose, or None where it may.
+
+    It may not where it made again what was rolled back, nor where it knows less than the person did.
+    """
+    candidate = need(workspace, "candidate", retrain.run_key, Candidate)
+    gone = rolled_back(workspace.ledger, retrain.model.spec.name).get(candidate.key)
+    if gone is not None:
+        return _again(gone)
+    if champion is None or champion.restored is None or champion.as_of <= retrain.windows.as_of:
+        return None
+    deed = champion.restored.deed
+    return (
+        f"kept: {plain(deed.who, 100)} brought version {champion.version.number} back as of "
+        f"{champion.as_of:%Y-%m-%d %H:%M}, after this run's as-of; a later as-of is free to win"
+    )
+
+
+def _again(gone: RolledBack) -> str:
+    who, why = plain(gone.said.who, 100), plain(gone.said.why, 150)
+    when = f"{gone.said.since:%Y-%m-%d %H:%M} UTC"
+    return f"kept: this made version {gone.version} again, which {who} rolled back on {when}: {why}"

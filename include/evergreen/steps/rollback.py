@@ -1,0 +1,191 @@
+"""Make an earlier champion champion again: a release like any other, decided by a person.
+
+It goes the way of `release.py`: under the model's lease for retraining, an intent by compare-and-set on
+the champion that the person saw, then the world, then the outcome (`settle.finish`). Killed anywhere and
+asked for again it ends as if it had never been killed: its run key follows from that champion and the
+version asked for. Where nobody asks again, the next run finishes it.
+
+The as-of of such a release is the latest that any run of the model had by then: rows up to it were
+answered by whoever was champion of their time, and rows after it are the old version's to answer.
+Scoring and the watch go by that, a backfill of earlier rows still meets who was champion then, and a
+retrain as of an earlier instant does not replace what a person chose knowing more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from evergreen.errors import ArtefactDamaged, ChampionMoved, LedgerError, NotAllowed
+from evergreen.failpoints import failpoint
+from evergreen.hand import Deed, Restored
+from evergreen.hand_questions import known_until, releases, rolled_back
+from evergreen.ports import Entry, Lease
+from evergreen.results import Release
+from evergreen.steps.memory import holding, recall, record
+from evergreen.steps.settle import check_alias, finish, settle
+from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a rollback would do: `champion` is who serves by the ledger, `target` who is to.
+
+    `done`: the target is champion already, and there is nothing to do.
+    """
+
+    seq: int
+    champion: Release
+    target: Release
+    done: bool = False
+
+    @property
+    def run_key(self) -> str:
+        """The same for the same wish about the same champion."""
+        return f"{self.champion.name}/hand/{self.seq}-to-{self.target.version.number}"
+
+
+def planned(workspace: Workspace, model: str, to: int | None) -> Plan:
+    """Return what a rollback would do; only reads.
+
+    Without a version it goes to the champion before the present one, leaving out what was rolled back.
+    A champion that a person brought back is not left by that: who says it twice, or two who say it at
+    once, do not go back twice.
+
+    Raises:
+        NotAllowed: there is no champion, none before it, or the version never was champion.
+    """
+    made = releases(workspace.ledger, model)
+    if not made:
+        raise NotAllowed("the model has no champion, so there is nothing to roll back", where=model)
+    entry, champion = made[-1]
+    if to is None and champion.restored is not None:
+        return Plan(entry.seq, champion, champion, done=True)
+    target = _target(workspace, made, to)
+    return Plan(entry.seq, champion, target, done=target.version == champion.version)
+
+
+def _target(workspace: Workspace, made: Sequence[tuple[Entry, Release]], to: int | None) -> Release:
+    champion = made[-1][1]
+    if to is not None:
+        for _, one in reversed(made):
+            if one.version.number == to:
+                return one
+        raise NotAllowed(f"version {to} never was champion", where=champion.name, allowed=_listed(made))
+    gone = {one.version for one in rolled_back(workspace.ledger, champion.name).values()}
+    for _, before in reversed(made):
+        if before.version.number not in {champion.version.number, *gone}:
+            return before
+    raise NotAllowed(
+        f"there was no champion before version {champion.version.number} that was not rolled back",
+        where=champion.name,
+        allowed=_listed(made),
+        fix="name one with --to, or retrain",
+    )
+
+
+def _listed(made: Sequence[tuple[Entry, Release]]) -> str:
+    """Return the versions that were champion before, with when they were trained."""
+    champion = made[-1][1].version.number
+    known = {one.version.number: one.trained_as_of for _, one in made}
+    others = [f"version {n} (as of {at:%Y-%m-%d})" for n, at in sorted(known.items()) if n != champion]
+    return ", ".join(others) or "no other version was champion"
+
+
+def check(workspace: Workspace, plan: Plan) -> None:
+    """Refuse what could not be carried out, before anything is begun; only reads.
+
+    Raises:
+        ArtefactDamaged: the version's files are not what the ledger recorded, or the registry lost it.
+        RegistryDisagrees: somebody moved the registry's alias to a third version.
+        StoreUnavailable: the registry or the artifact store did not answer.
+    """
+    version = plan.target.version
+    if not workspace.registry.holds(version):
+        raise ArtefactDamaged(
+            "the registry does not hold this version any more; nothing was changed",
+            where=f"registered model {version.name}",
+            got=f"version {version.number} of candidate {version.candidate_key}",
+            fix="restore it there, or roll back to another version",
+        )
+    check_alias(workspace, version, plan.champion.version.number)
+    workspace.scorer.verify(plan.target.candidate)
+
+
+def rollback(workspace: Workspace, plan: Plan, who: str, why: str) -> Release:
+    """Make the plan's target champion and return its release, made now or by an earlier try.
+
+    Args:
+        workspace: The ports.
+        plan: What `planned` said.
+        who: The person.
+        why: Their reason.
+
+    Raises:
+        ChampionMoved: another release was made since the plan; a person should look again.
+        LeaseHeld: a run is at work on the model.
+        ArtefactDamaged: see `check`.
+        RegistryDisagrees: see `check`.
+        StoreUnavailable: the registry or the target did not take the version; the same command, or the
+            next run, finishes what was begun.
+    """
+    if plan.done:
+        return plan.champion
+    deed = Deed("rollback", who, why, plan.target.version.number)
+    lease: Lease | None = None
+    try:
+        with holding(workspace, plan.run_key, "rollback") as lease:
+            return _carried_out(workspace, plan, deed, lease)
+    finally:
+        if lease is not None:
+            with suppress(LedgerError):
+                workspace.ledger.free(lease)
+
+
+def _carried_out(workspace: Workspace, plan: Plan, deed: Deed, lease: Lease) -> Release:
+    model = plan.champion.name
+    settle(workspace, model, lease)
+    found = recall(workspace, "release", plan.run_key, Release)
+    if found is not None:
+        return found
+    newest, champion = releases(workspace.ledger, model)[-1]
+    if newest.seq != plan.seq:
+        raise ChampionMoved(
+            f"version {champion.version.number} became champion since you looked; nothing was changed",
+            where=model,
+            fix="look at it, then say again what is to serve",
+        )
+    check(workspace, plan)
+    failpoint("rollback.checked")
+    intended = record(
+        workspace,
+        "release_intended",
+        plan.run_key,
+        _intent(workspace, plan, deed),
+        lease,
+        expected_release=plan.seq,
+    )
+    failpoint("rollback.intended")
+    release = finish(workspace, intended, lease)
+    failpoint("rollback.finished")
+    log.info("%s rolled back to version %d by %s", model, release.version.number, deed.who)
+    return release
+
+
+def _intent(workspace: Workspace, plan: Plan, deed: Deed) -> Release:
+    target, champion = plan.target, plan.champion
+    known = known_until(workspace.ledger, champion.name)
+    return Release(
+        name=champion.name,
+        version=target.version,
+        candidate=target.candidate,
+        previous=champion.version.number,
+        as_of=champion.as_of if known is None else max(known, champion.as_of),
+        target=champion.target,
+        run_key=plan.run_key,
+        restored=Restored(deed, target.made_by, target.trained_as_of),
+    )
