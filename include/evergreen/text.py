@@ -1,4 +1,4 @@
-"""The one place that escapes: text of others shown as HTML, Markdown or a terminal line."""
+"""The one place that escapes: text of others shown as HTML, Markdown, in Slack or on a terminal line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import unicodedata
 _MARKDOWN = re.compile(
     r"[\\`*_{}\[\]()#+!|<>~&$=@]|-(?!\w)|(?<!\w)-|(?<=[0-9])\.(?=\s|$)|:(?=//)|(?<=www)\.", re.IGNORECASE
 )
+
+_SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def plain(value: object, longest: int = 2000) -> str:
@@ -35,3 +37,14 @@ def markdown(value: object) -> str:
     \[x\]\(javascript:1\)
     """
     return _MARKDOWN.sub(r"\\\g<0>", plain(value))
+
+
+def slack(value: object) -> str:
+    """Return `value` with the three characters escaped by which Slack's text mentions and links.
+
+    Formatting of `*`, `_`, `~` and backticks has no escape there: send it with `mrkdwn` off.
+
+    >>> slack("<!channel> a & b")
+    '&lt;!channel&gt; a &amp; b'
+    """
+    return plain(value).translate(_SLACK)

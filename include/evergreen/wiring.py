@@ -30,16 +30,20 @@ ADAPTERS = {
     "file store": "evergreen.adapters.file_store:SmallFiles",
     "files source": "evergreen.adapters.files_source:FileRows",
     "local target": "evergreen.adapters.local_target:LocalTarget",
+    "log sink": "evergreen.adapters.log_sink:LogSink",
     "logged source": "evergreen.adapters.logged_source:LoggedSource",
     "prediction log": "evergreen.adapters.prediction_log:ParquetLog",
     "registry": "evergreen.adapters.mlflow_registry:MlflowRegistry",
     "sample page": "evergreen.adapters.evidently_report:page",
     "scorer": "evergreen.adapters.child_scorer:ChildScorer",
+    "slack sink": "evergreen.adapters.slack_sink:SlackSink",
+    "smtp sink": "evergreen.adapters.smtp_sink:SmtpSink",
     "snapshots": "evergreen.adapters.parquet_store:ParquetStore",
     "sql counts": "evergreen.adapters.sql_counts:SqlCounts",
     "sql source": "evergreen.adapters.sql_source:SqlRows",
     "trainer": "evergreen.adapters.mlflow_trainer:MlflowTrainer",
     "validator": "evergreen.adapters.gx_validator:GxValidator",
+    "webhook sink": "evergreen.adapters.webhook_sink:WebhookSink",
 }
 
 

@@ -1,0 +1,269 @@
+"""What a letter says, part by part and bounded, before any channel gives it its form."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from evergreen.alert_spec import SEVERITIES, EventName, Severity
+from evergreen.alerts.event import Event
+from evergreen.redaction import redact
+from evergreen.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from evergreen.outbox import Incident, Letter, Message
+
+LONGEST_HEADLINE = 150
+LONGEST_LINE = 500
+LONGEST_COMMAND = 500
+LONGEST_URL = 1500
+MOST_LINES = 20
+MOST_TOLD = 40
+"""How many events of a digest are named; the rest are counted."""
+_ROOM = 5000
+"""Characters that the lines of a letter may have together, and its values again."""
+
+NAMES: Mapping[EventName, str] = {
+    "failed": "Failed",
+    "data_rejected": "Data rejected",
+    "alarm": "Alarm",
+    "held": "Retrain held",
+    "retrain_started": "Retrain started",
+    "kept": "Champion kept",
+    "inconclusive": "Inconclusive",
+    "promoted": "Promoted",
+    "rolled_back": "Rolled back",
+    "by_hand": "Done by hand",
+    "approval_needed": "Approval needed",
+    "approval_answered": "Approval answered",
+    "approval_timed_out": "Approval timed out",
+    "stale": "Stale",
+    "invalid_file": "Invalid model file",
+    "not_told": "Message not delivered",
+    "recovered": "Recovered",
+    "message": "Message",
+}
+"""What people read in the place of an event's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A letter in parts. All of it is printable, redacted and one line each; nothing is escaped yet.
+
+    `subject` is the same for every letter of an incident. `lead` says what this letter is to it. `facts`
+    are labels and values, `commands` say what each does. `url` is http or https.
+    """
+
+    kind: str
+    severity: Severity
+    title: str
+    subject: str
+    lead: str | None
+    lines: tuple[str, ...]
+    values: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    commands: tuple[tuple[str, str], ...]
+    url: str | None
+    good: bool
+    continues: bool
+
+
+def words_of(letter: Letter, *, data_values: bool = False) -> Words:
+    """Return what a letter says; `data_values` where its channel may quote the data."""
+    message, incident = letter.message, letter.incident
+    if message.purpose == "digest":
+        return _digest(message)
+    event = message.event
+    headline = _about(event.model, event.headline)
+    opened = _about(incident.model, incident.headline) if incident else headline
+    recovered = message.purpose == "closing" or event.name == "recovered"
+    lines: Iterable[str] = event.lines
+    title = headline
+    if message.purpose == "closing" and incident is not None:
+        title = one_line(f"Recovered: {opened}", LONGEST_HEADLINE)
+        lines = (event.headline, *lines) if event.name != "recovered" else lines
+    return Words(
+        kind="Recovered" if recovered else NAMES[event.name],
+        severity=event.severity,
+        title=title,
+        subject=opened,
+        lead=_lead(letter),
+        lines=_lines(lines),
+        values=_lines(event.values) if data_values else (),
+        facts=tuple(_facts(event, incident)),
+        commands=tuple(_commands(letter)),
+        url=_url(letter.run_url),
+        good=recovered or event.name in {"promoted", "approval_answered"},
+        continues=message.purpose in {"update", "closing"} or letter.thread is not None,
+    )
+
+
+def as_text(words: Words) -> str:
+    """Return the words as plain text of several lines."""
+    parts = [[words.title], [words.lead or ""], [*words.lines]]
+    if words.values:
+        parts.append(["Values found in the data:", *(f"  {value}" for value in words.values)])
+    parts.append([f"{label}: {value}" for label, value in words.facts])
+    if words.url:
+        parts.append([f"Run: {words.url}"])
+    parts.append([f"{what}:\n  {command}" for what, command in words.commands])
+    shown = ["\n".join(filter(None, part)) for part in parts]
+    return "\n\n".join(filter(None, shown)) + "\n"
+
+
+def test_event(model: str, at: datetime) -> Event:
+    """Return an event by which a person finds out whether a model's channels work."""
+    return Event(
+        key=f"test/{model}/{at.astimezone(UTC).isoformat()}",
+        name="message",
+        model=model,
+        at=at,
+        severity="low",
+        headline="this is a test: messages about this model arrive here",
+        lines=("Somebody asked Evergreen to try the channel. Nothing happened to the model.",),
+    )
+
+
+test_event.__test__ = False  # type: ignore[attr-defined]
+
+
+def length_of(span: timedelta) -> str:
+    """Return a length of time in its two largest units.
+
+    >>> length_of(timedelta(hours=3, minutes=12, seconds=5))
+    '3 hours 12 minutes'
+    """
+    minutes = int(span.total_seconds()) // 60
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    units = [(days, "day"), (hours, "hour"), (minutes, "minute")]
+    while units and not units[0][0]:
+        units.pop(0)
+    shown = [f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in units[:2] if count]
+    return " ".join(shown) or "less than a minute"
+
+
+def _lead(letter: Letter) -> str | None:
+    message, incident = letter.message, letter.incident
+    if incident is None:
+        return None
+    opened = incident.opened_at
+    match message.purpose:
+        case "update":
+            span = length_of(message.event.at - opened)
+            what = f"Event {incident.events} of an incident that has been open for {span}"
+            return one_line(f"{what}: {incident.headline}")
+        case "closing":
+            events = f"{incident.events} event{'' if incident.events == 1 else 's'}"
+            span = length_of((incident.closed_at or message.event.at) - opened)
+            return f"Recovered after {span} and {events}."
+        case "escalation":
+            span = length_of(message.due_at - opened)
+            return f"This has been open for {span} and nobody has acknowledged it."
+    return None
+
+
+def _facts(event: Event, incident: Incident | None) -> Iterable[tuple[str, str]]:
+    yield "Model", one_line(event.model)
+    yield "Owner", one_line(event.owner or "nobody is named")
+    yield "Severity", event.severity
+    yield "When", _time(event.at)
+    if event.as_of is not None:
+        yield "As of", _time(event.as_of)
+    if event.triggered_by:
+        yield "Started by", one_line(event.triggered_by)
+    if incident is not None:
+        yield "Incident", one_line(incident.key)
+        if incident.acknowledged_by:
+            yield "Acknowledged by", one_line(incident.acknowledged_by)
+
+
+def _commands(letter: Letter) -> Iterable[tuple[str, str]]:
+    message, incident = letter.message, letter.incident
+    if message.purpose == "escalation" and incident is not None:
+        key = shlex.quote(plain(incident.key))
+        yield "To say that you see to it", _command(f"evergreen acknowledge {key} --who YOU --why WHY")
+    if message.event.command:
+        yield "What you can do", _command(message.event.command)
+
+
+def _digest(message: Message) -> Words:
+    events = (message.event, *message.gathers)
+    models = len({event.model for event in events})
+    told = [_told(event) for event in events[:MOST_TOLD]]
+    more = len(events) - len(told)
+    if more:
+        told.append(f"and {more:,} more")
+    severity = max((event.severity for event in events), key=SEVERITIES.index)
+    counted = Counter(NAMES[event.name].lower() for event in events)
+    title = f"{_count(len(events), 'message')} about {_count(models, 'model')}"
+    return Words(
+        kind="Digest",
+        severity=severity,
+        title=title,
+        subject=title,
+        lead=", ".join(f"{count:,} {name}" for name, count in counted.most_common()),
+        lines=tuple(told),
+        values=(),
+        facts=(("Highest severity", severity), ("When", _time(message.event.at))),
+        commands=(("All that is open", "evergreen alerts"),),
+        url=None,
+        good=False,
+        continues=False,
+    )
+
+
+def _told(event: Event) -> str:
+    owner = f" · {one_line(event.owner, 60)}" if event.owner else ""
+    return f"{one_line(event.model)}: {one_line(event.headline, LONGEST_HEADLINE)}{owner}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _about(model: str, headline: str) -> str:
+    """Return a headline that names its model once."""
+    bare = plain(headline, 10_000).removeprefix(model).lstrip(": ")
+    return one_line(f"{model}: {bare}", LONGEST_HEADLINE)
+
+
+def _lines(lines: Iterable[str]) -> tuple[str, ...]:
+    kept: list[str] = []
+    every = list(lines)
+    room = _ROOM
+    for text in every[:MOST_LINES]:
+        one = one_line(text)
+        if len(one) > room:
+            break
+        room -= len(one)
+        kept.append(one)
+    left_out = len(every) - len(kept)
+    if left_out:
+        kept.append(f"and {_count(left_out, 'more line')}")
+    return tuple(kept)
+
+
+def one_line(text: str, longest: int = LONGEST_LINE) -> str:
+    """Return one printable line without secrets; what joins only as it is made printable counts, too."""
+    return plain(redact(plain(redact(text), 20_000)), longest)
+
+
+def _command(text: str) -> str:
+    shown = one_line(text, LONGEST_COMMAND + 1)
+    return shown if len(shown) <= LONGEST_COMMAND else "evergreen alerts"
+
+
+def _url(url: str | None) -> str | None:
+    """Return the link where it is one to follow; half a link leads nowhere."""
+    shown = one_line(url, LONGEST_URL + 1) if url else ""
+    return shown if shown.startswith(("http://", "https://")) and len(shown) <= LONGEST_URL else None
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
