@@ -22,13 +22,15 @@ from evergreen.text import plain
 from evergreen.window import SCHEDULED_RUN_TYPES, parse_instant, resolve_as_of
 
 LONGEST_REASON = 300
+LONGEST_USER = 200
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """One run as it was asked for. `as_of` is in UTC.
 
-    `woken_by` are the keys of the retrain requests that its asset events name.
+    `woken_by` are the keys of the retrain requests that its asset events name; `triggered_by` is the
+    user who started it, or whose backfill it is part of, where somebody did.
     """
 
     run_key: str
@@ -37,6 +39,7 @@ class RunContext:
     release: ReleaseWish
     serves: Serves = "none"
     woken_by: tuple[str, ...] = ()
+    triggered_by: str | None = None
 
 
 def run_key_of(model: str, dag_run: DagRunProtocol, duty: Duty = "retrain") -> str:
@@ -67,6 +70,7 @@ def read_run_context(model: str, dag_run: DagRunProtocol, params: Mapping[str, A
         release=release,
         serves=_serves(run_type, dag_run, release),
         woken_by=tuple(sorted(filter(None, map(_request, dag_run.consumed_asset_events)))),
+        triggered_by=plain(dag_run.triggering_user_name or "", LONGEST_USER) or None,
     )
 
 

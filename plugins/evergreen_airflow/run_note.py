@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
-from evergreen.errors import BadConfiguration
-from evergreen.redaction import hide, redact
+from evergreen.airflow_rest import run_path, signed_in
+from evergreen.redaction import redact
 from evergreen.text import markdown
-
-if TYPE_CHECKING:
-    import httpx
-
-    from evergreen.connections import Connection
 
 log = logging.getLogger(__name__)
 
 LONGEST_NOTE = 1000
 """What Airflow's API takes."""
-PATIENCE_SECONDS = 10.0
 OURS = "**Evergreen**"
 """Begins our part of a note; what a person wrote before it stays."""
 
@@ -37,8 +30,6 @@ def write_note(dag_run: Any, lines: Iterable[str]) -> None:
         dag_run: The task's run, with `dag_id` and `run_id`.
         lines: Sentences, the foremost first; those for which there is no room are left out.
     """
-    import httpx
-
     from evergreen_airflow.configuration import settings_from_airflow
     from evergreen_airflow.connections import from_airflow
 
@@ -46,12 +37,8 @@ def write_note(dag_run: Any, lines: Iterable[str]) -> None:
         connection_id = settings_from_airflow().airflow_connection
         if connection_id is None:
             return
-        connection = from_airflow(connection_id)
-        with httpx.Client(base_url=_base_url(connection), timeout=PATIENCE_SECONDS) as client:
-            client.headers["Authorization"] = f"Bearer {_token(client, connection)}"
-            path = (
-                f"/api/v2/dags/{quote(dag_run.dag_id, safe='')}/dagRuns/{quote(dag_run.run_id, safe='')}"
-            )
+        with signed_in(from_airflow(connection_id)) as client:
+            path = run_path(dag_run.dag_id, dag_run.run_id)
             found = client.get(path).raise_for_status().json().get("note")
             note = noted(found, lines)
             if note != found:
@@ -78,30 +65,3 @@ def noted(found: str | None, lines: Iterable[str]) -> str:
             break
         note = longer
     return note
-
-
-def _base_url(connection: Connection) -> str:
-    """Return where the API answers.
-
-    Raises:
-        BadConfiguration: the connection names no host.
-    """
-    host = connection.host
-    if not host:
-        raise BadConfiguration(
-            "the connection to Airflow's API names no host",
-            where=f"connection {connection.id!r}",
-            fix="set its host, such as https://airflow.example.com",
-        )
-    base = host if "://" in host else f"{connection.schema or 'http'}://{host}"
-    return f"{base}:{connection.port}" if connection.port else base
-
-
-def _token(client: httpx.Client, connection: Connection) -> str:
-    """Return the token that the connection holds, or one that its login is given."""
-    if token := connection.extra.get("token"):
-        return str(token)
-    login = {"username": connection.login, "password": connection.password}
-    token = client.post("/auth/token", json=login).raise_for_status().json()["access_token"]
-    hide(str(token))
-    return str(token)

@@ -5,6 +5,7 @@ there. It first looks for what an earlier try made, so killing it anywhere and r
 in the same state as never having been killed. Nothing here knows Airflow or any vendor.
 """
 
+from evergreen.steps import approve
 from evergreen.steps.evaluate import evaluate
 from evergreen.steps.ingest import ingest
 from evergreen.steps.refit import refit
@@ -24,12 +25,14 @@ STEPS: tuple[str, ...] = (
     "evaluate",
     "refit",
     "register",
+    "approve",
     "release",
     "report",
 )
 
 __all__ = [
     "STEPS",
+    "approve",
     "evaluate",
     "failed_for_good",
     "ingest",

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from evergreen.approval import lets_release
+from evergreen.approval_questions import all_of, standing, waits
+from evergreen.approval_results import Answered, Asked
+from evergreen.approval_words import of_answer, short_answer
 from evergreen.comparison import Comparison
 from evergreen.evidence.headline import reason
 from evergreen.evidence.words import refitted, sentences
@@ -18,6 +24,7 @@ from evergreen.results import (
     StepFailure,
     ValidationReport,
     Version,
+    Withheld,
     from_json,
 )
 from evergreen.steps.memory import last_entry, model_of, recall
@@ -34,7 +41,6 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
     comparison = recall(workspace, "comparison", run_key, Comparison)
     version = recall(workspace, "version", run_key, Version)
     outcome = _outcome(workspace, run_key, failure)
-    refit = recall(workspace, "refit", run_key, Refit)
     lines = tuple(_lines(workspace, run_key, failure))
     headline = {
         "promoted": f"{_open_question(comparison)}promoted version {version.number if version else '?'}",
@@ -43,6 +49,7 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
         "rejected": "data rejected, nothing trained",
         "failed": "failed",
         "skipped": "skipped",
+        "waiting": f"version {version.number if version else '?'} waits for a person's approval",
     }[outcome]
     when = f" as of {retrain.windows.as_of:%Y-%m-%d %H:%M}" if retrain else ""
     return RunReport(
@@ -52,7 +59,7 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
         outcome=outcome,
         champion_before=comparison.champion_version if comparison else None,
         challenger=version.number if version else None,
-        summary=f"{model_of(run_key)}{when}: {headline} ({_why(outcome, comparison, refit, lines)})",
+        summary=f"{model_of(run_key)}{when}: {headline} ({_why(workspace, run_key, outcome, lines)})",
         lines=lines,
     )
 
@@ -67,13 +74,33 @@ def _skipped(workspace: Workspace, run_key: str) -> RunReport | None:
     return report if report.outcome == "skipped" and (failed is None or failed.seq < ended.seq) else None
 
 
-def _why(
-    outcome: Outcome, comparison: Comparison | None, refit: Refit | None, lines: tuple[str, ...]
-) -> str:
+def _why(workspace: Workspace, run_key: str, outcome: Outcome, lines: tuple[str, ...]) -> str:
     """Return the foremost reason of an outcome."""
+    comparison = recall(workspace, "comparison", run_key, Comparison)
     if comparison is None or outcome in {"rejected", "failed"}:
         return lines[-1] if lines else "no step wrote anything"
+    if outcome == "waiting":
+        return lines[-1]
+    withheld = _withheld(workspace, run_key)
+    if outcome == "kept" and withheld is not None:
+        return withheld
+    refused = _refused(workspace, run_key)
+    if outcome == "kept" and refused is not None:
+        return short_answer(refused)
+    refit = recall(workspace, "refit", run_key, Refit)
     return refit.words if refit and not refit.accepted else reason(comparison)
+
+
+def _refused(workspace: Workspace, run_key: str) -> Answered | None:
+    """Return the answer of a person, or of their silence, that keeps the champion."""
+    told = standing(workspace.ledger, run_key)
+    if told is None or told.answered is None or lets_release(told.asked, told.answered):
+        return None
+    return told.answered
+
+
+def _asked(workspace: Workspace, run_key: str) -> Asked | None:
+    return waits(workspace.ledger, run_key, datetime.now(UTC))
 
 
 def _kept(comparison: Comparison | None) -> str:
@@ -103,7 +130,20 @@ def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome
         return "kept"
     if retrain.release == "never" and recall(workspace, "version", run_key, Version) is not None:
         return "registered"
-    return "failed"
+    if _withheld(workspace, run_key) is not None:
+        return "kept"
+    if _refused(workspace, run_key) is not None:
+        return "kept"
+    return "failed" if _asked(workspace, run_key) is None else "waiting"
+
+
+def _withheld(workspace: Workspace, run_key: str) -> str | None:
+    """Return why a person's word kept the run from releasing, unless a later try of it failed."""
+    entry = last_entry(workspace, "release_withheld", run_key)
+    failed = last_entry(workspace, "step_failed", run_key)
+    if entry is None or (failed is not None and failed.seq > entry.seq):
+        return None
+    return from_json(Withheld, entry.body).why
 
 
 def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
@@ -134,6 +174,12 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
     refit = recall(workspace, "refit", run_key, Refit)
     if refit is not None:
         lines += refitted(refit)
+    withheld = _withheld(workspace, run_key)
+    if withheld is not None:
+        lines.append(f"not released: {withheld}")
+    questions = all_of(workspace.ledger, run_key)
+    # One that was asked anew before it was answered is void and says nothing.
+    lines += [of_answer(told) for told in questions if told.answered or told is questions[-1]]
     if validation is not None and not validation.passed:
         count = len(validation.errors)
         failed = ", ".join(map(_named, validation.errors[:5]))
@@ -157,6 +203,7 @@ RESULT_OF = {
     "evaluate": "comparison",
     "refit": "refit",
     "register": "version",
+    "approve": "approval_asked",
     "release": "release",
 }
 """The kind of entry that each step ends with."""

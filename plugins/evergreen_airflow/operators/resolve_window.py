@@ -41,6 +41,7 @@ class ResolveWindowOperator(StepOperator):
             release=asked.release,
             serves=asked.serves,
             woken_by=asked.woken_by,
+            triggered_by=asked.triggered_by,
         )
         if isinstance(retrain, RunReport):
             return Outcome(None, retrain.summary, skipped=True)
