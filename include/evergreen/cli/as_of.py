@@ -15,6 +15,7 @@ from evergreen.ledger.questions import ChampionThen
 from evergreen.ledger.questions import as_of as champion_at
 from evergreen.results import Refit, Retrain, Snapshot, from_json, to_json
 from evergreen.settings import Settings
+from evergreen.text import plain
 from evergreen.wiring import open_ledger
 
 
@@ -36,12 +37,16 @@ def as_of(arguments: Namespace) -> int:
 def _lines(found: ChampionThen) -> list[str]:
     release = found.release
     lines = [
-        f"{release.name} version {release.version.number}, trained as of {release.as_of:%Y-%m-%d %H:%M}",
+        f"{release.name} version {release.version.number}, trained as of "
+        f"{release.trained_as_of:%Y-%m-%d %H:%M}",
         f"  released  {found.entry.at:%Y-%m-%d %H:%M:%S} UTC on target {release.target}, "
         f"ledger entry {found.entry.seq}",
         f"  model     {release.version.model.digest}",
         f"  trained   MLflow run {release.candidate.run_id}, {release.candidate.rows_trained:,} rows",
     ]
+    if release.restored is not None:
+        deed = release.restored.deed
+        lines.append(f"  by hand   {plain(deed.who, 100)} rolled back to it: {plain(deed.why, 300)}")
     if found.run_started is not None:
         retrain = from_json(Retrain, found.run_started.body)
         lines.append(f"  asked for {retrain.reason} (model file {retrain.model.digest[:12]})")

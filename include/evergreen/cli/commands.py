@@ -57,6 +57,28 @@ _WALK = (
     Arg(("--to",), "up to and including this date (default: now)", {"metavar": "DATE"}),
 )
 
+_WHY = Arg(
+    ("--why",),
+    "the reason, kept in the ledger with your account's name",
+    {"required": True, "metavar": "TEXT"},
+)
+_ONLY = Arg(
+    ("--only",),
+    "only this DAG of the model (default: all)",
+    {"choices": ("retrain", "score", "monitor")},
+)
+
+_RUN = Arg(
+    ("run",),
+    "the run, as approvals names it, or a model of which one run waits",
+    {"metavar": "RUN"},
+)
+_EVIDENCE = Arg(
+    ("--evidence",),
+    "the digest you looked at: where it is not the question's any more, the answer is refused",
+    {"metavar": "DIGEST"},
+)
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "lint",
@@ -203,6 +225,99 @@ COMMANDS: tuple[Command, ...] = (
             _MODELS,
             _JSON,
         ),
+    ),
+    Command(
+        "approvals",
+        "Which releases wait for a person's approval",
+        "evergreen.cli.approvals:approvals",
+        (
+            Arg(("name",), "only of this model (default: all)", {"nargs": "?", "metavar": "NAME"}),
+            _JSON,
+        ),
+    ),
+    Command(
+        "approve",
+        "Agree to a release that waits for it; not in your own run",
+        "evergreen.cli.approvals:approve",
+        (
+            _RUN,
+            Arg(("--why",), "the reason, kept with the answer", {"default": "", "metavar": "TEXT"}),
+            _EVIDENCE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "reject",
+        "Keep the champion instead of a release that waits for approval",
+        "evergreen.cli.approvals:reject",
+        (
+            _RUN,
+            Arg(
+                ("--why",),
+                "the reason, kept with the answer",
+                {"required": True, "metavar": "TEXT"},
+            ),
+            Arg(
+                ("--more-data",),
+                "say that the evidence does not suffice, not that the version is bad",
+                {"action": "store_true"},
+            ),
+            _EVIDENCE,
+            _JSON,
+        ),
+    ),
+    Command(
+        "rollback",
+        "Make an earlier champion champion again",
+        "evergreen.cli.rollback:rollback",
+        (
+            _NAME,
+            Arg(
+                ("--to",),
+                "a version that was champion before (default: the one before the present champion)",
+                {"type": int, "metavar": "VERSION"},
+            ),
+            _WHY,
+            Arg(
+                ("--dry-run",),
+                "say what would be done, having checked that it can be; change nothing",
+                {"action": "store_true"},
+            ),
+            Arg(
+                ("--wait",),
+                "how long to wait for a run that is at work on the model (default: not at all)",
+                {"type": float, "default": 0.0, "metavar": "SECONDS"},
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
+        "pin",
+        "Let no retrain replace the champion: it goes on serving until it is unpinned",
+        "evergreen.cli.hand:pin",
+        (
+            _NAME,
+            Arg(
+                ("--version",),
+                "the version you take to be the champion; it is an error where it is not",
+                {"type": int, "metavar": "VERSION"},
+            ),
+            _WHY,
+            _JSON,
+        ),
+    ),
+    Command("unpin", "Let retrains release again", "evergreen.cli.hand:unpin", (_NAME, _WHY, _JSON)),
+    Command(
+        "pause",
+        "Let no run of a model begin; one under way goes on, but releases nothing",
+        "evergreen.cli.hand:pause",
+        (_NAME, _ONLY, _WHY, _JSON),
+    ),
+    Command(
+        "resume",
+        "Let runs of a paused model begin again",
+        "evergreen.cli.hand:resume",
+        (_NAME, _ONLY, _WHY, _JSON),
     ),
     Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
     Command(

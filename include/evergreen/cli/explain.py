@@ -16,7 +16,8 @@ from evergreen.comparison import Comparison
 from evergreen.entry_keys import run_key_of
 from evergreen.evidence.remedies import remedies
 from evergreen.evidence.words import refitted, sentences
-from evergreen.ledger.questions import PastRun, Reasoning, history, reasoning
+from evergreen.hand_questions import standing
+from evergreen.ledger.questions import PastRun, Reasoning, history, just_after, reasoning
 from evergreen.ports import Entry, Ledger
 from evergreen.results import Refit, Release, Retrain, RunReport, from_json, to_json
 from evergreen.settings import Settings
@@ -34,10 +35,17 @@ def explain(arguments: Namespace) -> int:
         found = reasoning(ledger, arguments.name, when, run_key)
         newest = when is None and run_key is None
         later = _later(history(ledger, arguments.name), found) if newest else None
+        stands = standing(ledger, arguments.name, None if when is None else just_after(when))
     if arguments.json:
-        say_json({**_as_json(found), "later": None if later is None else to_json(later)})
+        say_json(
+            {
+                **_as_json(found),
+                "later": None if later is None else to_json(later),
+                "standing": to_json(stands),
+            }
+        )
     else:
-        for line in _lines(found, when, run_key, later):
+        for line in _lines(found, when, run_key, later, stands.lines()):
             say(line)
     return OK if found.comparison else FINDINGS
 
@@ -64,10 +72,15 @@ def _later(runs: Sequence[PastRun], found: Reasoning) -> PastRun | None:
 
 
 def _lines(
-    found: Reasoning, when: datetime | None, run_key: str | None, later: PastRun | None
+    found: Reasoning,
+    when: datetime | None,
+    run_key: str | None,
+    later: PastRun | None,
+    by_hand: Sequence[str],
 ) -> Iterator[str]:
     by_then = "" if when is None else f" by {when:%Y-%m-%d %H:%M} UTC"
     yield from _live(found, by_then)
+    yield from (f"by hand   {line}" for line in by_hand)
     if found.comparison is None:
         whose = f"run {run_key}" if run_key else f"any run of {found.model}"
         yield f"decided   nothing{by_then}: the ledger holds no comparison of {whose}"
@@ -95,11 +108,17 @@ def _live(found: Reasoning, by_then: str) -> Iterator[str]:
     release = from_json(Release, found.live.body)
     tested = release.candidate.refit_of
     yield (
-        f"live      version {release.version.number}, trained as of {release.as_of:%Y-%m-%d %H:%M}, on "
-        f"target {release.target} since {found.live.at:%Y-%m-%d %H:%M:%S} UTC (ledger entry "
+        f"live      version {release.version.number}, trained as of "
+        f"{release.trained_as_of:%Y-%m-%d %H:%M}, on target {release.target} since {found.live.at:%Y-%m-%d %H:%M:%S} UTC (ledger entry "
         f"{found.live.seq})"
         + (f", trained once more after candidate {tested[:12]} won" if tested else "")
     )
+    if release.restored is not None:
+        deed = release.restored.deed
+        yield (
+            f"          {plain(deed.who, 100)} rolled back to it from version {release.previous}: "
+            f"{plain(deed.why, 300)}"
+        )
 
 
 def _decided(found: Reasoning, entry: Entry) -> str:

@@ -11,6 +11,7 @@ from evergreen.approval_words import of_question, short_answer
 from evergreen.cli.commands import OK
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.evidence.headline import headline
+from evergreen.hand_questions import standing
 from evergreen.ledger.questions import PastRun
 from evergreen.ledger.questions import history as history_of
 from evergreen.results import to_json
@@ -29,6 +30,7 @@ def history(arguments: Namespace) -> int:
         if arguments.watch:
             return _watched(checks_of(ledger, arguments.name), arguments)
         runs = history_of(ledger, arguments.name)
+        stands = standing(ledger, arguments.name)
     if arguments.json:
         say_json([to_json(run) for run in runs])
     elif not runs:
@@ -38,6 +40,9 @@ def history(arguments: Namespace) -> int:
         for run in runs:
             table.add_row(*map(plain, _cells(run)))
         say_table(table)
+    if not arguments.json:
+        for line in stands.lines():
+            say(line)
     return OK
 
 
@@ -96,6 +101,8 @@ def _cells(run: PastRun) -> tuple[str, ...]:
         and not lets_release(run.asked, run.answered)
     ):
         why = short_answer(run.answered)
+    elif run.decision == "kept" and run.withheld is not None:
+        why = run.withheld
     elif run.comparison is not None:
         why = headline(run.comparison)
     else:

@@ -12,9 +12,12 @@ from time import monotonic
 from rich.console import Console
 
 from evergreen import steps
+from evergreen.approval import OS_USER
+from evergreen.approval_results import Asked
 from evergreen.cli.alone import alone
 from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
 from evergreen.cli.output import complain, say, say_json
+from evergreen.cli.person import person
 from evergreen.cli.terminable import terminable
 from evergreen.cli.usage import UsageError, model_path, models_folder, past
 from evergreen.connections import from_environment
@@ -22,7 +25,10 @@ from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
 from evergreen.loading import load_model
 from evergreen.results import PinnedModel, Retrain, RunReport, to_json
 from evergreen.settings import Settings
+from evergreen.steps.hand import refuse_paused
+from evergreen.steps.memory import retrain_of
 from evergreen.steps.requests import Serves, open_requests
+from evergreen.steps.summary import summarise
 from evergreen.wiring import open_workspace
 from evergreen.workspace import Workspace
 
@@ -33,12 +39,17 @@ AFTER_THE_WINDOW: tuple[Callable[[Workspace, str], object], ...] = (
     steps.evaluate,
     steps.refit,
     steps.register,
+    steps.approve.ask,
     steps.release,
 )
 
 
 def run(arguments: Namespace) -> int:
-    """Run a retrain; 1 where the data was rejected or unusable, 130 where it was interrupted."""
+    """Run a retrain; 1 where the data was rejected or unusable, 130 where it was interrupted.
+
+    Raises:
+        Paused: a person paused the model; nothing was begun.
+    """
     if arguments.requested and (arguments.as_of or arguments.release != "auto"):
         raise UsageError("--requested: as-of and release are the request's; give neither")
     path = model_path(models_folder(arguments.models), arguments.name)
@@ -54,6 +65,7 @@ def run(arguments: Namespace) -> int:
         if wanted is None:
             return _nothing_requested(arguments)
         run_key = _run_to_go_on_with(workspace, wanted)
+        refuse_paused(workspace, run_key, "retrain")
         try:
             with _progress("resolve_window"):
                 begun = steps.resolve_window(
@@ -64,9 +76,9 @@ def run(arguments: Namespace) -> int:
                     reason=arguments.reason,
                     release=arguments.release,
                     serves=_serves(arguments),
+                    triggered_by=f"{OS_USER}{person()}",
                 )
-            if isinstance(begun, Retrain):
-                _go_through(workspace, run_key)
+            asked = _go_through(workspace, run_key) if isinstance(begun, Retrain) else None
         except LeaseHeld:
             raise  # it is the other run that has something to report
         except EvergreenError as exc:
@@ -80,6 +92,8 @@ def run(arguments: Namespace) -> int:
         except Exception:  # whatever it is, the next run must not wait for this one's lease
             _give_back(workspace, arguments.name, run_key)
             raise
+        if asked is not None:
+            return _wait(workspace, asked, arguments)
         result = steps.report(workspace, run_key)
     _show(result, arguments.json)
     return FINDINGS if result.outcome in {"rejected", "failed"} else OK
@@ -135,12 +149,28 @@ def _give_back(workspace: Workspace, model: str, run_key: str) -> None:
         workspace.ledger.free(workspace.ledger.acquire(model, run_key))
 
 
-def _go_through(workspace: Workspace, run_key: str) -> None:
+def _go_through(workspace: Workspace, run_key: str) -> Asked | None:
+    """Run the steps after the first; return the question that the run waits with, None where it ended."""
     for step in AFTER_THE_WINDOW:
-        with _progress(step.__name__):
+        with _progress(step.__module__.rpartition(".")[2]):
             result = step(workspace, run_key)
+        if isinstance(result, Asked):
+            return result
         if getattr(result, "passed", True) is False:
-            return
+            return None
+    return None
+
+
+def _wait(workspace: Workspace, asked: Asked, arguments: Namespace) -> int:
+    """Say whom the run waits for, and how it goes on; it is not over, so nothing is reported of it."""
+    result = summarise(workspace, asked.run_key)
+    _show(result, arguments.json)
+    if not arguments.json:
+        as_of = retrain_of(workspace, asked.run_key).windows.as_of
+        release = "" if arguments.release == "auto" else f" --release {arguments.release}"
+        same = "--requested" if arguments.requested else f"--as-of {as_of:%Y-%m-%dT%H:%M:%SZ}{release}"
+        say(f"once it is answered, this goes on: evergreen run {arguments.name} {same}")
+    return OK
 
 
 @contextmanager

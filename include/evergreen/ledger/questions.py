@@ -22,6 +22,7 @@ from evergreen.results import (
     RunReport,
     StepFailure,
     Version,
+    Withheld,
     from_json,
 )
 
@@ -30,7 +31,7 @@ By = Literal["recorded", "data"]
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run of a model. `decision` is "unfinished" until the run's report was recorded.
+    """One run of a model, or a rollback. `decision` is "unfinished" until the run's report was recorded.
 
     `as_of` is None where the run failed before it had one. `asked` is its newest question to people,
     `answered` the answer to that.
@@ -43,11 +44,12 @@ class PastRun:
     finished_at: datetime | None = None
     champion_before: int | None = None
     challenger: int | None = None
-    decision: Outcome | Literal["unfinished"] = "unfinished"
+    decision: Outcome | Literal["unfinished", "rolled back"] = "unfinished"
     summary: str = ""
     comparison: Comparison | None = None
     refit: Refit | None = None
     failure: StepFailure | None = None
+    withheld: str | None = None
     asked: Asked | None = None
     answered: Answered | None = None
 
@@ -56,6 +58,7 @@ class PastRun:
 class ChampionThen:
     """A release that was champion at an instant, and the entries that it rests on.
 
+    Those of a version that a person brought back are of the run that made it.
     An entry is None only where the ledger holds no such entry of the release's run. `approval` is the
     answer of the people who had to agree.
     """
@@ -92,12 +95,14 @@ class Reasoning:
 
 
 def history(ledger: Ledger, model: str) -> list[PastRun]:
-    """Return a model's retrains in the order in which they began; none for a model never run."""
+    """Return a model's retrains and rollbacks in the order in which they began."""
     runs: dict[str, PastRun] = {}
     others = tuple(f"{model}/{duty}/" for duty in get_args(Duty) if duty != "retrain")
+    by_hand = f"{model}/hand/"
     for entry in ledger.entries(model=model):
         run_key = run_key_of(entry.key)
-        if entry.kind in _OF_EVERY_RUN and not run_key.startswith(others):
+        begins = entry.kind in _OF_EVERY_RUN and not run_key.startswith(others)
+        if begins or (entry.kind == "release_intended" and run_key.startswith(by_hand)):
             runs.setdefault(run_key, PastRun(run_key, None, "", started_at=entry.at))
         if run_key in runs:
             runs[run_key] = _learned(runs[run_key], entry)
@@ -126,7 +131,7 @@ def as_of(ledger: Ledger, model: str, instant: datetime, by: By = "recorded") ->
     release = from_json(Release, entry.body)
 
     def evidence(kind: str) -> Entry | None:
-        return _newest(ledger, kind, release.run_key, before_seq=entry.seq)
+        return _newest(ledger, kind, release.made_by, before_seq=entry.seq)
 
     return ChampionThen(
         release,
@@ -137,7 +142,7 @@ def as_of(ledger: Ledger, model: str, instant: datetime, by: By = "recorded") ->
         candidate=evidence("candidate"),
         comparison=evidence("comparison"),
         refit=evidence("refit"),
-        approval=_answer_to(ledger, evidence("approval_asked"), _just_after(entry.at)),
+        approval=_answer_to(ledger, evidence("approval_asked"), just_after(entry.at)),
     )
 
 
@@ -155,7 +160,7 @@ def reasoning(
     Raises:
         ValueError: an instant without a time zone.
     """
-    before = None if instant is None else _just_after(instant)
+    before = None if instant is None else just_after(instant)
     live = ledger.last(model, "release", before=before)
     newest: dict[str, Entry] = {}
     if run_key is None:
@@ -179,7 +184,7 @@ def reasoning(
 
 
 def _release_at(ledger: Ledger, model: str, instant: datetime, by: By) -> Entry | None:
-    before = _just_after(instant)
+    before = just_after(instant)
     if by == "recorded":
         return ledger.last(model, "release", before=before)
     found = None
@@ -189,7 +194,12 @@ def _release_at(ledger: Ledger, model: str, instant: datetime, by: By) -> Entry 
     return found
 
 
-def _just_after(instant: datetime) -> datetime:
+def just_after(instant: datetime) -> datetime:
+    """Return the first instant at which what happened at another has happened.
+
+    Raises:
+        ValueError: an instant without a time zone.
+    """
     if instant.utcoffset() is None:
         raise ValueError(f"an instant must carry a time zone: {instant!r}")
     return instant + timedelta(microseconds=1)
@@ -219,7 +229,16 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
             return replace(run, as_of=retrain.windows.as_of, reason=retrain.reason)
         case "comparison":
             comparison = from_json(Comparison, entry.body)
-            return replace(run, comparison=comparison, champion_before=comparison.champion_version)
+            return replace(
+                run,
+                comparison=comparison,
+                champion_before=comparison.champion_version,
+                withheld=None,
+            )
+        case "release_intended" | "release":
+            return _rolled_back(run, entry)
+        case "release_withheld":
+            return replace(run, withheld=from_json(Withheld, entry.body).why)
         case "refit":
             return replace(run, refit=from_json(Refit, entry.body))
         case "version":
@@ -243,3 +262,21 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
                 summary=report.summary,
             )
     return run
+
+
+def _rolled_back(run: PastRun, entry: Entry) -> PastRun:
+    """Return a rollback as far as it has come; of a retrain its report tells."""
+    release = from_json(Release, entry.body)
+    if release.restored is None:
+        return run
+    deed, number, done = release.restored.deed, release.version.number, entry.kind == "release"
+    return replace(
+        run,
+        as_of=release.as_of,
+        reason=deed.why,
+        champion_before=release.previous,
+        challenger=number,
+        finished_at=entry.at if done else None,
+        decision="rolled back" if done else "unfinished",
+        summary=f"{release.name}: rolled back to version {number} by {deed.who}: {deed.why}",
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, ClassVar
 
-from evergreen.errors import InvalidModelFile
+from evergreen.errors import InvalidModelFile, Paused
 from evergreen.ports import Duty
 from evergreen.results import PinnedModel
 from evergreen.steps.memory import recall
@@ -27,10 +27,13 @@ class ProfileOperator(StepOperator):
     duty: ClassVar[Duty] = "monitor"
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
-        """Make or find the profiles."""
+        """Make or find the profiles; skipped, with what follows, where a person paused the watch."""
         asked = read_run_context(self.model, run.context["dag_run"], run.context["params"])
         model = self._model(workspace, run.key)
-        profiled = profile(workspace, run.key, model, asked.as_of, asked.reason)
+        try:
+            profiled = profile(workspace, run.key, model, asked.as_of, asked.reason)
+        except Paused as exc:
+            return Outcome(None, str(exc), skipped=True)
         if profiled.problem is not None:
             return Outcome(profiled, f"not profiled: {profiled.problem}")
         return Outcome(profiled, f"{profiled.rows:,} rows of {profiled.days} days counted")

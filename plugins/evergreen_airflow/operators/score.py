@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from evergreen import steps
-from evergreen.errors import InvalidModelFile
+from evergreen.errors import InvalidModelFile, Paused
 from evergreen.steps.memory import recall
 from evergreen.watch_results import Scored
 from evergreen_airflow.run_context import read_run_context
@@ -25,8 +25,11 @@ class ScoreOperator(StepOperator):
     duty = "score"
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
-        """Score, or find what an earlier try scored."""
-        scored = self._scored(workspace, run)
+        """Score, or find what an earlier try scored; skipped where a person paused that."""
+        try:
+            scored = self._scored(workspace, run)
+        except Paused as exc:
+            return Outcome(None, str(exc), skipped=True)
         if scored.version is None:
             return Outcome(scored, scored.note, skipped=True)
         return Outcome(
