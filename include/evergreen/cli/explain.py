@@ -109,8 +109,8 @@ def _live(found: Reasoning, by_then: str) -> Iterator[str]:
     tested = release.candidate.refit_of
     yield (
         f"live      version {release.version.number}, trained as of "
-        f"{release.trained_as_of:%Y-%m-%d %H:%M}, on target {release.target} since {found.live.at:%Y-%m-%d %H:%M:%S} UTC (ledger entry "
-        f"{found.live.seq})"
+        f"{release.trained_as_of:%Y-%m-%d %H:%M}, on target {release.target} since "
+        f"{found.live.at:%Y-%m-%d %H:%M:%S} UTC (ledger entry {found.live.seq})"
         + (f", trained once more after candidate {tested[:12]} won" if tested else "")
     )
     if release.restored is not None:

@@ -17,6 +17,7 @@ from evergreen.comparison import Comparison
 from evergreen.errors import AnswerRefused, ApprovalMissing, KeyConflict, LeaseLost
 from evergreen.evidence.headline import headline
 from evergreen.failpoints import failpoint
+from evergreen.hand_questions import standing as decided_by_hand
 from evergreen.ports import Lease, Ledger
 from evergreen.results import Retrain, Version, from_json, to_json
 from evergreen.spec import Approval
@@ -50,6 +51,9 @@ def ask(workspace: Workspace, run_key: str, now: datetime | None = None) -> Aske
         return NotNeeded("nothing is to be released, as was asked", goes_on=False)
     if last_entry(workspace, "release_intended", run_key) is not None:
         return NotNeeded("the release has begun", goes_on=True)
+    withheld = decided_by_hand(workspace.ledger, model_of(run_key)).withheld
+    if withheld is not None:
+        return NotNeeded(f"nothing would be released, for {withheld}", goes_on=True)
     told = standing(workspace.ledger, run_key)
     if told is not None and told.answered and not lets_release(told.asked, told.answered):
         return told.answered
