@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -21,7 +21,8 @@ class Incident:
     """One model and cause, from the event that opened it to the one that closes it.
 
     `key` is the key of the opening event; at most one incident of a model and cause is open. `events`
-    counts those that belong to it, told or not.
+    counts those that belong to it, told or not. `told` are the channels that it was or will be told on,
+    as `Message.channel` has them: they hear of its updates and of its end.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Incident:
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     closed_at: datetime | None = None
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Message:
 
     `channel` is the canonical JSON of an `alert_spec.Channel`: connection ids, never a secret.
     `incident` is None for a message that stands alone. `due_at` is when it may be sent at the earliest.
-    `gathers` are the events of a digest beside `event`, which is its first.
+    `gathers` are the events of a digest beside `event`, which is its first. `tried_since` is when it was
+    first tried in vain.
     """
 
     key: str
@@ -55,13 +58,36 @@ class Message:
     due_at: datetime
     gathers: tuple[Event, ...] = ()
     attempts: int = 0
+    tried_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many messages of some purposes one place may be sent since an instant, those under way too."""
+
+    most: int
+    since: datetime
+    purposes: frozenset[Purpose]
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message that was not delivered: it waits, or was given up. `why` is what the last try met."""
+
+    message: Message
+    state: MessageState
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a receiver answered: where later messages of the same incident go (`thread`), if it told."""
+    """What a receiver answered: where later messages of the same incident go (`thread`), if it told.
+
+    `note` says what it took only in part, such as the addresses of a mail that it refused.
+    """
 
     thread: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +167,38 @@ class Outbox(Protocol):
         """Return the open incidents by model and cause."""
         ...
 
+    def incident(self, key: str) -> Incident | None:
+        """Return an incident, open or closed."""
+        ...
+
     def apply(self, plan: Plan) -> bool:
         """Write a plan and move the cursor, if it still stands at `plan.since`; else do nothing."""
         ...
 
     def due(self, now: datetime, limit: int) -> Sequence[Message]:
-        """Return messages that wait, are due, and are claimed by nobody, the oldest first.
+        """Return messages that wait, are due, and are claimed by nobody, the least tried first.
 
         Those that continue an incident whose opening on the same channel still waits are left out.
         """
         ...
 
-    def claim(self, key: str, seconds: float) -> Claim | None:
-        """Take a message for sending, or None: another process has it, or it waits no more."""
+    def claim(self, key: str, seconds: float, allowance: Allowance | None = None) -> Claim | None:
+        """Take a message for sending, or None.
+
+        None says that another process has it, that it waits no more, or that its channel was sent as
+        many as the allowance permits.
+        """
         ...
 
     def sent(self, claim: Claim, receipt: Receipt) -> bool:
         """Record that a message was sent; False where the claim was taken over meanwhile."""
         ...
 
-    def postponed(self, claim: Claim, until: datetime, why: str) -> bool:
-        """Record a vain try: the message waits until an instant."""
+    def postponed(self, claim: Claim, until: datetime, why: str, *, whole_place: bool = False) -> bool:
+        """Record a vain try: the message waits until an instant.
+
+        With `whole_place`, so does all else that waits for the same receiver.
+        """
         ...
 
     def given_up(self, claim: Claim, why: str) -> bool:
@@ -176,10 +213,18 @@ class Outbox(Protocol):
         """Put one message in the place of several that wait; False where one of them waits no more."""
         ...
 
+    def heard(self, incident: str, channel: str) -> bool:
+        """Return whether a channel was told of an incident, or was meant to be and could not be."""
+        ...
+
     def thread(self, incident: str, channel: str) -> str | None:
         """Return the thread of the incident's opening on a channel (or of the digest that told it)."""
         ...
 
-    def sent_since(self, channel: str, since: datetime) -> int:
-        """Return how many openings and single messages a channel was sent since an instant."""
+    def sent_since(self, channel: str, since: datetime, purposes: Collection[Purpose]) -> int:
+        """Return how many messages of some purposes a channel was sent since an instant."""
+        ...
+
+    def undelivered(self, model: str | None = None) -> Sequence[Undelivered]:
+        """Return the messages that wait or were given up, the oldest first, of one model or of all."""
         ...

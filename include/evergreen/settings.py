@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from evergreen.errors import BadConfiguration
+from evergreen.redaction import redact
 
 VARIABLES: Mapping[str, str] = {
     "EVERGREEN_HOME": "folder of everything below (default ~/.evergreen)",
@@ -22,6 +24,9 @@ VARIABLES: Mapping[str, str] = {
     "EVERGREEN_RELEASES": "folder of the pointers of local release targets (default HOME/releases)",
     "EVERGREEN_MODELS": "folder of the model files for the command line (default dags/models)",
     "EVERGREEN_LEASE_SECONDS": "how long a silent run keeps its model's lease (default 600)",
+    "EVERGREEN_ALERTS": "file that says who is told of models whose own file has no `alerts` (default: "
+    "the log)",
+    "EVERGREEN_AIRFLOW_URL": "base URL of Airflow's pages, for links to runs in messages",
     "EVERGREEN_TRUSTED_TYPES": "comma-separated further types that a model may hold",
     "EVERGREEN_AIRFLOW_CONNECTION": "connection id for Airflow's own REST API: where it is set, "
     "the task report writes the decision into the run's note",
@@ -46,6 +51,8 @@ class Settings:
     trusted_types: tuple[str, ...]
     airflow_connection: str | None = None
     prediction_log: str | None = None
+    alerts: Path | None = None
+    airflow_url: str | None = None
 
     @property
     def prediction_log_uri(self) -> str:
@@ -78,6 +85,8 @@ class Settings:
             ),
             airflow_connection=env.get("EVERGREEN_AIRFLOW_CONNECTION") or None,
             prediction_log=_anchored(env.get("EVERGREEN_PREDICTION_LOG")),
+            alerts=_path(env.get("EVERGREEN_ALERTS")),
+            airflow_url=_page(env, "EVERGREEN_AIRFLOW_URL"),
         )
 
 
@@ -86,6 +95,31 @@ def _anchored(uri: str | None) -> str | None:
     if not uri or "://" in uri:
         return uri
     return str(Path(uri).expanduser().absolute())
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None
+
+
+def _page(env: Mapping[str, str], variable: str) -> str | None:
+    """Return the address of a page that may stand in messages."""
+    text = env.get(variable)
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or " " in text or "@" in parts.netloc or parts.query or parts.fragment:
+        raise BadConfiguration(
+            "the setting cannot be used",
+            where=variable,
+            got=redact(text),
+            allowed="an http or https URL without user, password or question mark",
+            fix="write it as https://airflow.example.com, or leave it out",
+        )
+    return text.rstrip("/")
 
 
 def _seconds(env: Mapping[str, str], variable: str, default: float) -> float:

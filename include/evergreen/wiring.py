@@ -9,14 +9,19 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, make_url
 
+from evergreen.airflow_links import run_url
 from evergreen.code_version import code_version
 from evergreen.connections import Connections
 from evergreen.errors import BadConfiguration
+from evergreen.fleet_file import fleet_channels
+from evergreen.messenger import Messenger
+from evergreen.outbox import AlertSink
 from evergreen.ports import DataSource, Deployer, Ledger, LoggedRows, PredictionLog
 from evergreen.results import Candidate, PinnedModel
 from evergreen.settings import Settings
@@ -99,6 +104,33 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
         files=_adapter("file store")(settings.store_uri, options),
         sample_page=_sample_page,
     )
+
+
+@contextmanager
+def open_messenger(settings: Settings, connections: Connections) -> Iterator[Messenger]:
+    """Open everything that telling people works with; closed at the end of the block.
+
+    Raises:
+        LedgerUnavailable: the ledger's database did not answer.
+    """
+    with open_ledger(settings) as ledger:
+        yield messenger_around(ledger, settings, connections)
+
+
+def messenger_around(ledger: Any, settings: Settings, connections: Connections) -> Messenger:
+    """Return the messenger of these settings around an open ledger."""
+    return Messenger(
+        ledger=ledger,
+        outbox=ledger.outbox,
+        sink=cache(lambda kind: _sink(kind, connections)),
+        fleet=cache(lambda: fleet_channels(settings.alerts)),
+        run_url=lambda run_key: run_url(settings.airflow_url, run_key),
+    )
+
+
+def _sink(kind: str, connections: Connections) -> AlertSink:
+    sink: AlertSink = _adapter("smtp sink" if kind == "email" else f"{kind} sink")(connections)
+    return sink
 
 
 def source_for(model: PinnedModel, connections: Connections) -> DataSource:

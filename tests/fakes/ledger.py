@@ -87,10 +87,15 @@ class FakeLedger:
         return next((entry_of(row) for row in self.rows if row.key == key), None)
 
     def entries(
-        self, *, model: str | None = None, kind: str | None = None, before: datetime | None = None
+        self,
+        *,
+        model: str | None = None,
+        kind: str | None = None,
+        before: datetime | None = None,
+        after: int = 0,
     ) -> Iterator[Entry]:
         limit = None if before is None else instant_text(before)
-        for row in list(self.rows):
+        for row in self.rows[after:]:
             asked_for = model in (None, row.model) and kind in (None, row.kind)
             if asked_for and (limit is None or row.at < limit):
                 yield entry_of(row)

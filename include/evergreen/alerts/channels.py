@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evergreen.alert_spec import Channel, EmailChannel, LogChannel, SlackChannel, WebhookChannel
 from evergreen.canonical import canonical as canonical_form
+from evergreen.canonical import digest_of
 from evergreen.errors import BadConfiguration
 
 
@@ -56,6 +57,15 @@ def place(channel: Channel) -> str:
         case LogChannel():
             parts = []
     return " ".join([channel.type, *parts]).strip()
+
+
+def receiver(channel: Channel) -> str:
+    """Return a short name of a place, for keys.
+
+    >>> receiver(LogChannel(type="log")) == receiver(LogChannel(type="log", at_least="high"))
+    True
+    """
+    return digest_of(place(channel))[:12]
 
 
 @cache

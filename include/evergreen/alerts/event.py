@@ -58,3 +58,13 @@ class Notice:
     command: str | None = None
     channels: tuple[str, ...] | None = None
     """Channels as canonical JSON of `alert_spec.Channel`, in the place of the model's; None: those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The body of an entry `acknowledged`: who looks after an incident (by its key), and why."""
+
+    incident: str
+    cause: str
+    who: str
+    why: str

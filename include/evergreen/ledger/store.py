@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import Any
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, select
 
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.errors import ChainBroken, ChampionMoved
+from evergreen.errors import ChampionMoved
 from evergreen.failpoints import failpoint
 from evergreen.ledger import chain
 from evergreen.ledger import lease as leases
+from evergreen.ledger.append import append_to
 from evergreen.ledger.chain import Audit, Head, Row
 from evergreen.ledger.content import Content
 from evergreen.ledger.engine import Database
+from evergreen.ledger.outbox import SqlOutbox
 from evergreen.ledger.schema import entries as entries_table
 from evergreen.ledger.schema import head as head_table
 from evergreen.ports import Duty, Entry, Lease
@@ -46,6 +47,11 @@ class SqlLedger:
             raise
         return cls(database, lease_seconds)
 
+    @property
+    def outbox(self) -> SqlOutbox:
+        """The outbox that is kept beside this ledger."""
+        return SqlOutbox(self._database)
+
     def append(
         self,
         kind: str,
@@ -68,18 +74,22 @@ class SqlLedger:
         return self._first(select(entries_table).where(_columns.key == key))
 
     def entries(
-        self, *, model: str | None = None, kind: str | None = None, before: datetime | None = None
+        self,
+        *,
+        model: str | None = None,
+        kind: str | None = None,
+        before: datetime | None = None,
+        after: int = 0,
     ) -> Iterator[Entry]:
-        """Yield entries in order of `seq`, those at or after `before` left out.
+        """Yield entries in order of `seq`: those before an instant, and with a `seq` above `after`.
 
         They are read page by page: memory is bounded and no transaction stays open in between, so
         entries appended while this runs are yielded too.
         """
         asked_for = _where(model, kind, before).order_by(_columns.seq).limit(_PAGE)
-        seq = 0
-        while page := self._rows(asked_for.where(_columns.seq > seq)):
+        while page := self._rows(asked_for.where(_columns.seq > after)):
             yield from map(chain.entry_of, page)
-            seq = page[-1].seq
+            after = page[-1].seq
 
     def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
         """Return the model's newest entry of a kind, or None."""
@@ -150,17 +160,7 @@ class SqlLedger:
             leases.check(connection, content.lease)
             if expected_release is not ...:
                 _check_release(connection, content, expected_release)
-            _check_head(connection, head)
-            row = chain.link(
-                head,
-                at=self._database.now(connection),
-                model=content.lease.model,
-                kind=content.kind,
-                key=content.key,
-                body=content.body,
-            )
-            connection.execute(insert(entries_table).values(asdict(row)))
-            connection.execute(update(head_table).values(seq=row.seq, hash=row.hash))
+            row = append_to(connection, head, content, self._database.now(connection))
             failpoint("ledger.before_commit")
         failpoint("ledger.after_commit")
         return row
@@ -206,21 +206,6 @@ def _check_release(connection: Connection, content: Content, expected: int | Non
             where=content.key,
             got=f"entry {pending.seq}, {pending.key}",
             fix="finish that release first, then compare again",
-        )
-
-
-def _check_head(connection: Connection, head: Head) -> None:
-    """Refuse to build on a chain whose end is not where the head says."""
-    newest = select(_columns.seq, _columns.hash).order_by(_columns.seq.desc()).limit(1)
-    found = connection.execute(newest).one_or_none()
-    end = chain.EMPTY if found is None else Head(found.seq, found.hash)
-    if end != head:
-        raise ChainBroken(
-            "the newest entry is not the one that the head names",
-            where="ledger",
-            got=f"entry {end.seq}",
-            allowed=f"entry {head.seq}",
-            fix="nothing was written; run `evergreen audit`, and restore the ledger from a backup",
         )
 
 
