@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -25,6 +26,17 @@ def signed_in(connection: Connection) -> Iterator[httpx.Client]:
         BadConfiguration: the connection names no host, or httpx is not installed.
         httpx.HTTPError: no answer, or one that lets nobody in.
     """
+    with http_library().Client(base_url=_base_url(connection), timeout=PATIENCE_SECONDS) as client:
+        client.headers["Authorization"] = f"Bearer {_token(client, connection)}"
+        yield client
+
+
+def http_library() -> ModuleType:
+    """Return httpx.
+
+    Raises:
+        BadConfiguration: it is not installed.
+    """
     try:
         import httpx
     except ImportError as exc:
@@ -32,9 +44,7 @@ def signed_in(connection: Connection) -> Iterator[httpx.Client]:
             "httpx is not installed, by which Airflow's API is asked",
             fix="pip install 'airflow-provider-evergreen[alerts]'",
         ) from exc
-    with httpx.Client(base_url=_base_url(connection), timeout=PATIENCE_SECONDS) as client:
-        client.headers["Authorization"] = f"Bearer {_token(client, connection)}"
-        yield client
+    return httpx
 
 
 def run_path(dag_id: str, run_id: str) -> str:

@@ -150,7 +150,7 @@ def _give_back(workspace: Workspace, model: str, run_key: str) -> None:
 
 
 def _go_through(workspace: Workspace, run_key: str) -> Asked | None:
-    """Run the steps after the first; return the question that the run waits with, None where it ended."""
+    """Run the steps after the first; return the question that the run waits with, if it does."""
     for step in AFTER_THE_WINDOW:
         with _progress(step.__module__.rpartition(".")[2]):
             result = step(workspace, run_key)
