@@ -14,6 +14,7 @@ from evergreen.results import ReleaseWish
 from evergreen.spec import ModelSpec
 from evergreen_airflow.assets import retrain_request
 from evergreen_airflow.docs import retrain_doc
+from evergreen_airflow.operators.approve import ApproveOperator
 from evergreen_airflow.operators.evaluate import EvaluateOperator
 from evergreen_airflow.operators.ingest import IngestOperator
 from evergreen_airflow.operators.refit import RefitOperator
@@ -43,10 +44,13 @@ OPERATORS: dict[str, type[StepOperator]] = {
     "evaluate": EvaluateOperator,
     "refit": RefitOperator,
     "register": RegisterOperator,
+    "approve": ApproveOperator,
     "release": ReleaseOperator,
     "report": ReportOperator,
 }
 _ALWAYS = ("report",)
+_WAITING = ("resolve_window", "approve")
+"""The tasks before which the run holds no lease, and which wait for it."""
 
 
 def build_retrain_dag(spec: ModelSpec, path: Path) -> DAG:
@@ -63,8 +67,9 @@ def build_retrain_dag(spec: ModelSpec, path: Path) -> DAG:
         max_active_runs=1,
         tags=tags_of(spec),
     )
-    steps = {name: step for name, step in OPERATORS.items() if name != "refit" or spec.train.refit}
-    return in_a_row(dag, spec.name, path, steps, terms_of(spec), _form(), _ALWAYS)
+    wanted = {"refit": spec.train.refit, "approve": spec.approval is not None}
+    steps = {name: step for name, step in OPERATORS.items() if wanted.get(name, True)}
+    return in_a_row(dag, spec.name, path, steps, terms_of(spec), _form(), _ALWAYS, _WAITING)
 
 
 def build_bare_retrain_dag(name: str, path: Path) -> DAG:
@@ -73,7 +78,7 @@ def build_bare_retrain_dag(name: str, path: Path) -> DAG:
     Only a task's own process uses it: the scheduler never sees it.
     """
     dag = DAG(retrain_dag_id(name), schedule=None, start_date=EPOCH)
-    return in_a_row(dag, name, path, OPERATORS, BARE, _form(), _ALWAYS)
+    return in_a_row(dag, name, path, OPERATORS, BARE, _form(), _ALWAYS, _WAITING)
 
 
 def _timed(cron: str, asset: Asset) -> AssetOrTimeSchedule:
