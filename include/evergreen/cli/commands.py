@@ -319,6 +319,46 @@ COMMANDS: tuple[Command, ...] = (
         "evergreen.cli.hand:resume",
         (_NAME, _ONLY, _WHY, _JSON),
     ),
+    Command(
+        "alerts",
+        "What people were told of that is still open, and what could not be delivered to them",
+        "evergreen.cli.alerts:alerts",
+        (
+            Arg(("name",), "only of this model (default: all)", {"nargs": "?", "metavar": "NAME"}),
+            _JSON,
+        ),
+    ),
+    Command(
+        "acknowledge",
+        "Say that you see to an incident, so that nobody else is called",
+        "evergreen.cli.alerts:acknowledge",
+        (
+            Arg(
+                ("incident",),
+                "the incident, as alerts and every message name it, or a model with one open incident",
+                {"metavar": "INCIDENT"},
+            ),
+            Arg(("--who",), "who sees to it (default: your account's name)", {"metavar": "NAME"}),
+            Arg(
+                ("--why",),
+                "what you know or do, kept in the ledger",
+                {"required": True, "metavar": "TEXT"},
+            ),
+        ),
+    ),
+    Command(
+        "notify",
+        "Tell people what there is to tell, without Airflow",
+        "evergreen.cli.notify:notify",
+        (
+            Arg(
+                ("--seconds",),
+                "how long to go on delivering (default: 60)",
+                {"type": float, "default": 60.0, "metavar": "N"},
+            ),
+            _JSON,
+        ),
+    ),
     Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
     Command(
         "schema",

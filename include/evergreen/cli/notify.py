@@ -1,0 +1,37 @@
+"""`evergreen notify`: takes in what the ledger holds and delivers what is due, without Airflow."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.output import say, say_json
+from evergreen.connections import from_environment
+from evergreen.fleet_file import read_fleet
+from evergreen.settings import Settings
+from evergreen.steps.alerts import deliver, take_in
+from evergreen.wiring import open_messenger
+
+
+def notify(arguments: Namespace) -> int:
+    """Tell people what there is to tell; 1 where a message could not be delivered.
+
+    Raises:
+        InvalidModelFile: the fleet's file cannot be used; what is due was told all the same.
+    """
+    settings = Settings.from_environment()
+    with open_messenger(settings, from_environment) as messenger:
+        events = take_in(messenger, datetime.now(UTC))
+        done = deliver(messenger, datetime.now(UTC), arguments.seconds)
+    if arguments.json:
+        say_json({"events": events, **asdict(done)})
+    else:
+        say(
+            f"{events} events taken in; {done.sent} messages sent, {done.postponed} to be tried again, "
+            f"{done.given_up} given up"
+        )
+    if settings.alerts is not None:
+        read_fleet(settings.alerts)
+    return FINDINGS if done.postponed or done.given_up else OK
