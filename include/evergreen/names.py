@@ -68,6 +68,10 @@ def monitor_dag_id(name: str) -> str:
     return f"{name}__monitor"
 
 
+FLEET_DAG_ID = "evergreen__fleet"
+"""The DAG that looks after all models; no model can be called evergreen."""
+
+
 def invalid_dag_id(stem: str) -> str:
     """Return the id of the DAG that shows what is wrong with the model file `stem`.
 

@@ -25,6 +25,18 @@ _RESUME = """### How to resume after a failure
    release *unopposed*. A challenger that beats the base rate then replaces it without that comparison.
 """
 
+FLEET_DOC = """Looks after all models, every few minutes:
+
+- tells people what waits to be told: what a channel did not take at once, what quiet hours held back,
+  incidents that nobody acknowledged, digests;
+- tells the owner of a model file that it broke, or was mended;
+- tells that no retrain of a model has come to an answer for longer than its `stale_after`.
+
+A run that fails loses nothing: the next one goes on where it stopped. Pause it, and only the messages
+that a model's own tasks can send at once are sent. `evergreen alerts` shows what is open and what waits;
+`evergreen notify` does the same as this DAG without Airflow.
+"""
+
 _SCORE_AGAIN = """### How to score again
 
 - *The task failed*: when what its log names is mended, clear it. Rows are put into the log in place of

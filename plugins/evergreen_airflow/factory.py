@@ -13,6 +13,7 @@ from evergreen.names import retrain_dag_id
 from evergreen.results import ReleaseWish
 from evergreen.spec import ModelSpec
 from evergreen_airflow.assets import retrain_request
+from evergreen_airflow.callbacks import run_failed
 from evergreen_airflow.docs import retrain_doc
 from evergreen_airflow.operators.approve import ApproveOperator
 from evergreen_airflow.operators.evaluate import EvaluateOperator
@@ -66,6 +67,7 @@ def build_retrain_dag(spec: ModelSpec, path: Path) -> DAG:
         catchup=False,
         max_active_runs=1,
         tags=tags_of(spec),
+        on_failure_callback=run_failed,
     )
     wanted = {"refit": spec.train.refit, "approve": spec.approval is not None}
     steps = {name: step for name, step in OPERATORS.items() if wanted.get(name, True)}

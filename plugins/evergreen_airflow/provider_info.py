@@ -24,6 +24,7 @@ STEP_MODULES = (
     "measure",
     "judge",
     "request",
+    "tell",
 )
 
 
@@ -62,6 +63,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["evergreen_airflow.triggers.drift"],
             }
         ],
+        "notifications": ["evergreen_airflow.notifiers.EvergreenNotifier"],
         "asset-uris": [{"schemes": [CONFIG_SECTION], "handler": None}],
         "cli": ["evergreen_airflow.cli.get_evergreen_cli_commands"],
         "config": {

@@ -8,6 +8,7 @@ from airflow.sdk import DAG
 
 from evergreen.names import score_dag_id
 from evergreen.spec import ModelSpec
+from evergreen_airflow.callbacks import run_failed
 from evergreen_airflow.docs import score_doc
 from evergreen_airflow.operators.score import ScoreOperator
 from evergreen_airflow.step_operator import StepOperator
@@ -35,6 +36,7 @@ def build_score_dag(spec: ModelSpec, path: Path) -> DAG:
         catchup=False,
         max_active_runs=1,
         tags=tags_of(spec),
+        on_failure_callback=run_failed,
     )
     return in_a_row(dag, spec.name, path, OPERATORS, terms_of(spec), when_and_why("scoring"))
 

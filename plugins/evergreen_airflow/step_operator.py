@@ -72,6 +72,8 @@ class StepOperator(BaseOperator):
     summary: ClassVar[str]
     duty: ClassVar[Duty] = "retrain"
     """Of which DAG of the model this is a step; each holds a lease and has run keys of its own."""
+    tells: ClassVar[bool] = False
+    """Whether people are told right after this step what the ledger holds that is new."""
 
     def __init__(
         self, *, model: str, model_file: Path, retries: int, lease_waits: int = 0, **kwargs: Any
@@ -97,12 +99,17 @@ class StepOperator(BaseOperator):
         from evergreen.wiring import open_workspace
         from evergreen_airflow.configuration import settings_from_airflow
         from evergreen_airflow.connections import from_airflow
+        from evergreen_airflow.people import tell_people
         from evergreen_airflow.run_context import run_key_of
 
         run = Run(run_key_of(self.model, context["dag_run"], self.duty), context)
         with told_to_airflow(self.task_id, tries_left=context["ti"].try_number <= self.attempts):
-            with open_workspace(settings_from_airflow(), from_airflow) as workspace:
-                outcome = self.run_step(workspace, run)
+            try:
+                with open_workspace(settings_from_airflow(), from_airflow) as workspace:
+                    outcome = self.run_step(workspace, run)
+            finally:
+                if self.tells:
+                    tell_people()
             line = redact(outcome.line)
             log.info("%s: %s", run.key, line)
             if outcome.skipped:

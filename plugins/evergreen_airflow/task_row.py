@@ -14,6 +14,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from evergreen.durations import Duration
 from evergreen.spec import ModelSpec, Retries
+from evergreen_airflow.callbacks import task_failed
 from evergreen_airflow.step_operator import StepOperator
 
 # Shorter than the ledger's lease, so that a task waiting for its next try does not lose its run's.
@@ -87,6 +88,7 @@ def in_a_row(
             retry_exponential_backoff=2,
             max_retry_delay=max(delay, LONGEST_RETRY_DELAY),
             trigger_rule=TriggerRule.ALL_DONE if task_id in always else TriggerRule.ALL_SUCCESS,
+            on_failure_callback=task_failed,
         )
         if before is not None:
             before.set_downstream(task)

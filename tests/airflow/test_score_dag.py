@@ -143,7 +143,7 @@ def test_a_tasks_process_builds_only_its_own_dag(models, as_task_of, read, monke
         put(models, name, model_text(name, more=SCORE))
     as_task_of("two__score")
     kinds = tuple(
-        loader.DagKind(kind.dag_id, kind.asked_for, never, never) if kind in others else kind
+        loader.DagKind(kind.duty, kind.dag_id, kind.asked_for, never, never) if kind in others else kind
         for kind in loader.KINDS
     )
     monkeypatch.setattr(loader, "KINDS", kinds)

@@ -28,6 +28,7 @@ class ReportOperator(StepOperator):
     """Tells the outcome; it fails after telling where the run came to nothing, for Airflow to show."""
 
     summary = "Says what was decided and why."
+    tells = True
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Report.

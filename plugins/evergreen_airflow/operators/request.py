@@ -27,6 +27,7 @@ class RequestOperator(StepOperator):
 
     summary = "Decides on a retrain; wakes the retrain DAG while a request stands open."
     duty: ClassVar[Duty] = "monitor"
+    tells = True
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
         super().__init__(model=model, outlets=[retrain_request(model)], **kwargs)
