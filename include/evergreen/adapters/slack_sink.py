@@ -86,6 +86,8 @@ class SlackSink:
                 return self._by_bot(connection, channel, letter, words, line)
         except NoAnswer as exc:
             raise SinkUnavailable(f"Slack did not answer: {exc}", where=where) from None
+        except ValueError:
+            raise _no_url(where) from None
         raise BadConfiguration(
             "the connection is not to Slack",
             where=where,
@@ -259,9 +261,13 @@ def _checked(url: str, where: str) -> str:
     except ValueError:
         usable = None
     if not usable:
-        fix = "correct its host and schema; it begins with https://"
-        raise BadConfiguration("the connection's address is no URL", where=where, fix=fix)
+        raise _no_url(where)
     return url
+
+
+def _no_url(where: str) -> BadConfiguration:
+    fix = "correct its host and schema; it begins with https://"
+    return BadConfiguration("the connection's address is no URL", where=where, fix=fix)
 
 
 def _judge_webhook(answer: Answer, now: datetime, where: str) -> None:

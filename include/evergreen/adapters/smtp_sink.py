@@ -132,10 +132,15 @@ class _PostOffice:
             _cut(client)
 
     def _client(self) -> smtplib.SMTP:
+        """Return a client that connects later, so that it can be cut off while it does."""
         timeout = self._limits.connect
-        if self._tls:
-            return smtplib.SMTP_SSL(timeout=timeout, context=self._context)
-        return smtplib.SMTP(timeout=timeout)
+        client = (
+            smtplib.SMTP_SSL(timeout=timeout, context=self._context)
+            if self._tls
+            else smtplib.SMTP(timeout=timeout)
+        )
+        client._host = self._host  # type: ignore[attr-defined] # the name that certificates are for
+        return client
 
     def _talk(
         self, client: smtplib.SMTP, mail: EmailMessage, sender: str, to: Collection[str]

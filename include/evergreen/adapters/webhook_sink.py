@@ -59,6 +59,8 @@ class WebhookSink:
                 got=exc.host if exc.host == exc.address else f"{exc.host}, which is {exc.address}",
                 fix="give another host, or write private_network: true beside the webhook's connection",
             ) from None
+        except ValueError:
+            raise _no_address(where) from None
         except NoAnswer as exc:
             raise SinkUnavailable(f"the webhook did not answer: {exc}", where=where) from None
         _judge(answer, now, where)
@@ -94,22 +96,26 @@ def _url(connection: Connection, where: str) -> str:
     host = (connection.host or "").strip().rstrip("/")
     base = host if "://" in host else f"{connection.schema or 'https'}://{_bracketed(host)}"
     path = str(connection.extra.get("path") or "").lstrip("/")
-    parts = urlsplit(base)
     try:
+        parts = urlsplit(base)
         port = f":{connection.port}" if connection.port and parts.port is None else ""
         named = parts.hostname and parts.scheme in {"http", "https"} and parts.username is None
     except ValueError:
-        named, port = None, ""
+        raise _no_address(where) from None
     if not named or parts.query or parts.fragment:
-        raise BadConfiguration(
-            "the connection holds no address to post to",
-            where=where,
-            allowed="a host, a schema of http or https, a port, and the path in the extra `path`",
-            fix="correct the connection; what a URL holds before @ is not sent",
-        )
+        raise _no_address(where)
     url = f"{parts.scheme}://{parts.netloc}{port}{parts.path}{'/' + path if path else ''}"
     _hide_tokens(url)
     return url
+
+
+def _no_address(where: str) -> BadConfiguration:
+    return BadConfiguration(
+        "the connection holds no address to post to",
+        where=where,
+        allowed="a host, a schema of http or https, a port, and the path in the extra `path`",
+        fix="correct the connection; what a URL holds before @ is not sent",
+    )
 
 
 def _bracketed(host: str) -> str:

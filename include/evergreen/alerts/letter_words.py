@@ -6,11 +6,12 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from evergreen.alert_spec import SEVERITIES, EventName, Severity
 from evergreen.alerts.event import Event
+from evergreen.alerts.incidents import lasted
 from evergreen.redaction import redact
 from evergreen.text import plain
 
@@ -26,6 +27,7 @@ LONGEST_URL = 1500
 MOST_LINES = 20
 MOST_TOLD = 40
 """How many events of a digest are named; the rest are counted."""
+_GOOD = frozenset({"recovered", "promoted", "approval_answered"})
 _ROOM = 5000
 """Characters that the lines of a letter may have together, and its values again."""
 
@@ -82,24 +84,20 @@ def words_of(letter: Letter, *, data_values: bool = False) -> Words:
     event = message.event
     headline = _about(event.model, event.headline)
     opened = _about(incident.model, incident.headline) if incident else headline
-    recovered = message.purpose == "closing" or event.name == "recovered"
-    lines: Iterable[str] = event.lines
-    title = headline
-    if message.purpose == "closing" and incident is not None:
-        title = one_line(f"Recovered: {opened}", LONGEST_HEADLINE)
-        lines = (event.headline, *lines) if event.name != "recovered" else lines
+    recovered = event.name == "recovered"
+    title = one_line(f"Recovered: {opened}", LONGEST_HEADLINE) if recovered else headline
     return Words(
-        kind="Recovered" if recovered else NAMES[event.name],
+        kind=NAMES[event.name],
         severity=event.severity,
         title=title,
         subject=opened,
         lead=_lead(letter),
-        lines=_lines(lines),
+        lines=_lines(event.lines),
         values=_lines(event.values) if data_values else (),
         facts=tuple(_facts(event, incident)),
         commands=tuple(_commands(letter)),
         url=_url(letter.run_url),
-        good=recovered or event.name in {"promoted", "approval_answered"},
+        good=event.name in _GOOD,
         continues=message.purpose in {"update", "closing"} or letter.thread is not None,
     )
 
@@ -133,21 +131,6 @@ def test_event(model: str, at: datetime) -> Event:
 test_event.__test__ = False  # type: ignore[attr-defined]
 
 
-def length_of(span: timedelta) -> str:
-    """Return a length of time in its two largest units.
-
-    >>> length_of(timedelta(hours=3, minutes=12, seconds=5))
-    '3 hours 12 minutes'
-    """
-    minutes = int(span.total_seconds()) // 60
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    units = [(days, "day"), (hours, "hour"), (minutes, "minute")]
-    while units and not units[0][0]:
-        units.pop(0)
-    shown = [f"{count} {unit}{'' if count == 1 else 's'}" for count, unit in units[:2] if count]
-    return " ".join(shown) or "less than a minute"
-
-
 def _lead(letter: Letter) -> str | None:
     message, incident = letter.message, letter.incident
     if incident is None:
@@ -155,15 +138,17 @@ def _lead(letter: Letter) -> str | None:
     opened = incident.opened_at
     match message.purpose:
         case "update":
-            span = length_of(message.event.at - opened)
+            span = lasted(message.event.at - opened)
             what = f"Event {incident.events} of an incident that has been open for {span}"
             return one_line(f"{what}: {incident.headline}")
         case "closing":
-            events = f"{incident.events} event{'' if incident.events == 1 else 's'}"
-            span = length_of((incident.closed_at or message.event.at) - opened)
-            return f"Recovered after {span} and {events}."
+            events = _count(incident.events, "event")
+            span = lasted((incident.closed_at or message.event.at) - opened)
+            if message.event.name == "recovered":
+                return f"It was open for {span}, with {events}."
+            return one_line(f"This ends what was open for {span}: {incident.headline}")
         case "escalation":
-            span = length_of(message.due_at - opened)
+            span = lasted(message.due_at - opened)
             return f"This has been open for {span} and nobody has acknowledged it."
     return None
 
@@ -171,7 +156,8 @@ def _lead(letter: Letter) -> str | None:
 def _facts(event: Event, incident: Incident | None) -> Iterable[tuple[str, str]]:
     yield "Model", one_line(event.model)
     yield "Owner", one_line(event.owner or "nobody is named")
-    yield "Severity", event.severity
+    if event.name not in _GOOD:
+        yield "Severity", event.severity
     yield "When", _time(event.at)
     if event.as_of is not None:
         yield "As of", _time(event.as_of)
@@ -220,7 +206,7 @@ def _digest(message: Message) -> Words:
 
 def _told(event: Event) -> str:
     owner = f" · {one_line(event.owner, 60)}" if event.owner else ""
-    return f"{one_line(event.model)}: {one_line(event.headline, LONGEST_HEADLINE)}{owner}"
+    return f"{_about(event.model, event.headline)}{owner}"
 
 
 def _count(number: int, what: str) -> str:

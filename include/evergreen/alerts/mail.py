@@ -32,7 +32,7 @@ def mail_of(letter: Letter, words: Words, sender: str, to: Sequence[str], now: d
     """
     message = letter.message
     mail = EmailMessage(policy=SMTP)
-    name, spec = parseaddr(plain(sender))
+    name, spec = parseaddr(sender if sender == plain(sender) else "")
     mail["From"] = _address(spec, name)
     mail["To"] = [_address(address) for address in to]
     mail["Subject"] = f"Re: {words.subject}" if words.continues else words.subject
