@@ -21,6 +21,7 @@
         ├── LeaseLost          this run's lease was taken over: whatever it does is stale
         ├── KeyConflict        the same idempotency key came with another body
         ├── ChampionMoved      the champion is not the one the comparison was made against
+        ├── HandMoved          a person pinned, paused or rolled back the model since this was decided
         └── ChainBroken        the hash chain does not verify
 
 A message says what happened, where, the value got, what is allowed and what to do, each bounded in
@@ -198,6 +199,10 @@ class KeyConflict(LedgerError):
 
 class ChampionMoved(LedgerError):
     """The champion changed since the comparison was made."""
+
+
+class HandMoved(LedgerError):
+    """A person decided something about the model since this was decided."""
 
 
 class ChainBroken(LedgerError):

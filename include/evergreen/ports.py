@@ -403,6 +403,7 @@ class Ledger(Protocol):
         lease: Lease,
         *,
         expected_release: int | EllipsisType | None = ...,
+        expected_hand: int | EllipsisType | None = ...,
     ) -> Entry:
         """Append an entry and return it; the same key and body again return the first entry.
 
@@ -413,12 +414,14 @@ class Ledger(Protocol):
             lease: Checked in the same transaction; names the model. Its duty may be any.
             expected_release: Where given, the `seq` of the model's last release entry (None: there
                 is none) that this entry was decided on.
+            expected_hand: The same of the model's last deed by a person (`hand`).
 
         Raises:
             LeaseLost: the lease has a newer epoch.
             KeyConflict: the key stands with another body.
             ChampionMoved: the model's last release entry is not the expected one, or another run's
                 release is intended and not done.
+            HandMoved: the model's last deed by a person is not the expected one.
             LedgerUnavailable: the database did not answer.
         """
         ...

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from evergreen.errors import ChampionMoved, KeyConflict, LeaseHeld, LeaseLost, LedgerError
+from evergreen.errors import ChampionMoved, HandMoved, KeyConflict, LeaseHeld, LeaseLost, LedgerError
 from evergreen.ledger import KINDS
 from evergreen.ledger.chain import GENESIS, hash_of
 
@@ -140,6 +140,21 @@ class LedgerContract:
         ledger.append("release", "release/other", {}, other)
         ledger.append("comparison", "comparison/m/run", {}, lease)
         assert ledger.append("release", "release/m", {}, lease, expected_release=None).seq == 3
+
+    def test_what_was_decided_before_a_persons_deed_is_refused_after_it(self, ledger, lease):
+        def intend(key, expected):
+            return ledger.append("release_intended", key, {}, lease, expected_hand=expected)
+
+        with pytest.raises(HandMoved):
+            intend("release_intended/m/one", 7)
+        first = intend("release_intended/m/one", None)
+        ledger.append("hand", "hand/other/1", {}, ledger.acquire("other", "other/hand", "hand"))
+        deed = ledger.append("hand", "hand/m/1", {}, ledger.acquire("m", "m/hand", "hand"))
+        for expected in (None, first.seq):
+            with pytest.raises(HandMoved):
+                intend("release_intended/m/two", expected)
+        assert intend("release_intended/m/two", deed.seq).seq == deed.seq + 1
+        assert intend("release_intended/m/one", None) == first, "what stands is found again"
 
     def test_nothing_is_decided_while_another_runs_release_is_not_done(self, ledger, lease):
         ledger.append("release_intended", "release_intended/m/one", {}, lease, expected_release=None)

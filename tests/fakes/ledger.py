@@ -12,7 +12,7 @@ from types import EllipsisType
 from typing import Any
 
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.errors import ChampionMoved, LeaseHeld, LeaseLost
+from evergreen.errors import ChampionMoved, HandMoved, LeaseHeld, LeaseLost
 from evergreen.ledger.chain import (
     EMPTY,
     Audit,
@@ -58,6 +58,7 @@ class FakeLedger:
         lease: Lease,
         *,
         expected_release: int | EllipsisType | None = ...,
+        expected_hand: int | EllipsisType | None = ...,
     ) -> Entry:
         content = Content(kind, key, body, lease)
         with self._lock:
@@ -70,6 +71,9 @@ class FakeLedger:
                 raise ChampionMoved(
                     "the champion changed", got=newest and newest.seq, allowed=str(expected_release)
                 )
+            deed = self.last(lease.model, "hand")
+            if expected_hand is not ... and (deed and deed.seq) != expected_hand:
+                raise HandMoved("a person decided since", got=deed and deed.seq)
             at = instant_text(self.now())
             pending = self.last(lease.model, "release_intended")
             if (

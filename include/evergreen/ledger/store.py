@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.errors import ChampionMoved
+from evergreen.errors import ChampionMoved, HandMoved
 from evergreen.failpoints import failpoint
 from evergreen.ledger import chain
 from evergreen.ledger import lease as leases
@@ -60,13 +60,14 @@ class SqlLedger:
         lease: Lease,
         *,
         expected_release: int | EllipsisType | None = ...,
+        expected_hand: int | EllipsisType | None = ...,
     ) -> Entry:
         """Append an entry and return it, committed to disk (see `ports.Ledger`).
 
         An entry that already stands is returned whatever became of the lease: nothing is written.
         """
         content = Content(kind, key, body, lease)
-        row = self._database.retried(lambda: self._append(content, expected_release))
+        row = self._database.retried(lambda: self._append(content, expected_release, expected_hand))
         return chain.entry_of(row)
 
     def find(self, key: str) -> Entry | None:
@@ -150,7 +151,12 @@ class SqlLedger:
         """Close every connection."""
         self._database.close()
 
-    def _append(self, content: Content, expected_release: int | EllipsisType | None) -> Row:
+    def _append(
+        self,
+        content: Content,
+        expected_release: int | EllipsisType | None,
+        expected_hand: int | EllipsisType | None,
+    ) -> Row:
         with self._database.writing() as (connection, head):
             stored = connection.execute(
                 select(entries_table).where(_columns.key == content.key)
@@ -160,6 +166,8 @@ class SqlLedger:
             leases.check(connection, content.lease)
             if expected_release is not ...:
                 _check_release(connection, content, expected_release)
+            if expected_hand is not ...:
+                _check_hand(connection, content, expected_hand)
             row = append_to(connection, head, content, self._database.now(connection))
             failpoint("ledger.before_commit")
         failpoint("ledger.after_commit")
@@ -181,10 +189,26 @@ class SqlLedger:
         return chain.entry_of(rows[0]) if rows else None
 
 
+def _check_hand(connection: Connection, content: Content, expected: int | None) -> None:
+    newest = _newest(connection, content.lease.model, "hand")
+    found = None if newest is None else newest.seq
+    if found != expected:
+        raise HandMoved(
+            "a person decided something about this model since this was decided",
+            where=content.key,
+            got="no deed" if found is None else f"entry {found}",
+            allowed="no deed" if expected is None else f"entry {expected}",
+            fix="look at what stands now, then decide again",
+        )
+
+
+def _newest(connection: Connection, model: str, kind: str) -> Any:
+    newest = _where(model, kind, None).order_by(_columns.seq.desc()).limit(1)
+    return connection.execute(newest).one_or_none()
+
+
 def _check_release(connection: Connection, content: Content, expected: int | None) -> None:
-    newest = connection.execute(
-        _where(content.lease.model, "release", None).order_by(_columns.seq.desc()).limit(1)
-    ).one_or_none()
+    newest = _newest(connection, content.lease.model, "release")
     found = None if newest is None else newest.seq
     if found != expected:
         raise ChampionMoved(
@@ -194,9 +218,7 @@ def _check_release(connection: Connection, content: Content, expected: int | Non
             allowed="no release" if expected is None else f"release entry {expected}",
             fix="compare again with today's champion",
         )
-    pending = connection.execute(
-        _where(content.lease.model, "release_intended", None).order_by(_columns.seq.desc()).limit(1)
-    ).one_or_none()
+    pending = _newest(connection, content.lease.model, "release_intended")
     if pending is None or pending.key == content.key:
         return
     done = select(_columns.seq).where(_columns.key == entry_key("release", run_key_of(pending.key)))

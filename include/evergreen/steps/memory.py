@@ -72,10 +72,16 @@ def record(
     lease: Lease,
     *,
     expected_release: int | EllipsisType | None = ...,
+    expected_hand: int | EllipsisType | None = ...,
 ) -> Entry:
-    """Write the run's one result of a kind; `expected_release` as in `Ledger.append`."""
+    """Write the run's one result of a kind; what is expected is as in `Ledger.append`."""
     return workspace.ledger.append(
-        kind, entry_key(kind, run_key), to_json(result), lease, expected_release=expected_release
+        kind,
+        entry_key(kind, run_key),
+        to_json(result),
+        lease,
+        expected_release=expected_release,
+        expected_hand=expected_hand,
     )
 
 

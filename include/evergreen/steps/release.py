@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from evergreen.comparison import Comparison
-from evergreen.errors import ChampionMoved
+from evergreen.errors import ChampionMoved, HandMoved
 from evergreen.failpoints import failpoint
 from evergreen.hand_questions import standing
 from evergreen.ports import Entry, Lease
@@ -35,7 +35,7 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
 
     Raises:
         ApprovalMissing: people must agree, and the ledger has no word of theirs on this evidence.
-        ChampionMoved: the champion changed again and again while it was compared with.
+        ChampionMoved: champion or people's deeds changed again and again while this was decided.
         RegistryDisagrees: somebody moved the registry's alias by hand; nothing was released.
         StoreUnavailable: the registry or the target did not take the version.
     """
@@ -59,21 +59,27 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
             ):
                 return None
             try:
-                intended = _intend(workspace, retrain, version, comparison, lease)
-            except ChampionMoved as exc:
-                log.warning("the champion moved, comparing again: %s", exc)
+                intended = _intend(workspace, retrain, version, comparison, stands.seq, lease)
+            except (ChampionMoved, HandMoved) as exc:
+                log.warning("looking again: %s", exc)
                 continue
             return finish(workspace, intended, lease)
     raise ChampionMoved(
-        f"the champion moved {MOST_COMPARISONS} times while this run compared itself with it",
+        f"the champion, or what people decided, changed {MOST_COMPARISONS} times while this run decided",
         where=f"run {run_key}",
         fix="clear the task when nobody releases by hand",
     )
 
 
 def _intend(
-    workspace: Workspace, retrain: Retrain, version: Version, comparison: Comparison, lease: Lease
+    workspace: Workspace,
+    retrain: Retrain,
+    version: Version,
+    comparison: Comparison,
+    deed_seq: int | None,
+    lease: Lease,
 ) -> Entry:
+    """Write the intent down, if champion and deeds of people are still those it was decided on."""
     intended = last_entry(workspace, "release_intended", retrain.run_key)
     if intended is not None:
         return intended
@@ -98,6 +104,7 @@ def _intend(
         intent,
         lease,
         expected_release=comparison.champion_seq,
+        expected_hand=deed_seq,
     )
     failpoint("release.intended")
     return intended
