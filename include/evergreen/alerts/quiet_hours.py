@@ -10,8 +10,8 @@ from evergreen.alert_spec import QuietHours
 def quiet_until(hours: QuietHours, now: datetime) -> datetime:
     """Return when the quiet hours that hold `now` end, in UTC, or `now` where none do.
 
-    Hours that begin and end at the same time are none. Where the clock is put back while they last,
-    they end when it first shows their end; where it is put forward over their end, at that moment.
+    Hours that begin and end at the same time are none. An end that the clock shows twice counts each
+    time; one that it skips comes as much later as it is put forward.
     """
     local = now.astimezone(hours.zone)
     if not _holds(hours, local.time()):
