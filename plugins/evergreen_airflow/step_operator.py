@@ -95,6 +95,10 @@ class StepOperator(BaseOperator):
             AirflowSkipException: there was nothing to do; the message says why.
             EvergreenError: an error that may pass; Airflow tries again.
         """
+        return self.take_step(context)
+
+    def take_step(self, context: Context) -> dict[str, Any] | None:
+        """Do what `execute` does, for a task that goes on after it has waited, too."""
         from evergreen.results import to_json
         from evergreen.wiring import open_workspace
         from evergreen_airflow.configuration import settings_from_airflow

@@ -47,7 +47,7 @@ class ApproveOperator(StepOperator):
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any] | None:
         """Go on with what Airflow says of the form: an answer, or that the time is over."""
         self._event = event
-        return self.execute(context)
+        return self.take_step(context)
 
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
         """Take what answer there is, look whether it still holds, and ask where none does.
