@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from evergreen.alert_checks import CHANNEL_CHECKS, approval_of_what_matters, stale_after_a_retrain
 from evergreen.document import Document
 from evergreen.durations import Duration
 from evergreen.errors import Problem
@@ -72,6 +73,9 @@ def check(document: Document, path: Path) -> list[Problem]:
         something_to_watch,
         columns_of_the_watch,
         distances_of_unordered_cells,
+        *CHANNEL_CHECKS,
+        stale_after_a_retrain,
+        approval_of_what_matters,
     )
     return [problem for one in checks for problem in one(document, path)]
 

@@ -22,6 +22,11 @@ _SECRET_ARGUMENT = re.compile(
     r"(?i)(?P<head>[?&;](?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|sslpassword)=)"
     r"[^\s&;\"'<>]+"
 )
+_KNOWN_SECRET = re.compile(
+    r"(?P<head>https://hooks\.slack(?:-gov)?\.com/(?:services|triggers|workflows)/|xox[a-z]-|whsec_)"
+    r"[A-Za-z0-9+/=._-]+"
+)
+"""Secrets that are known by their form: Slack's webhooks and tokens, signing secrets of webhooks."""
 
 
 def hide(secret: str) -> None:
@@ -44,7 +49,8 @@ def redact(text: str) -> str:
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
-    return _SECRET_ARGUMENT.sub(rf"\g<head>{MASK}", text)
+    text = _SECRET_ARGUMENT.sub(rf"\g<head>{MASK}", text)
+    return _KNOWN_SECRET.sub(rf"\g<head>{MASK}", text)
 
 
 def holds_password(url: str) -> bool:

@@ -92,3 +92,18 @@ def test_what_holds_no_password_is_left_alone(text):
 def test_json_stays_json_where_a_url_in_it_is_masked():
     text = json.dumps({"url": "pg://u:hunter22@h", "mail": "a@b"}, separators=(",", ":"))
     assert json.loads(redact(text)) == {"url": "pg://u:***@h", "mail": "a@b"}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "https://hooks.slack.com/services/T000/B000/AbCdEfGh1234",
+        "https://hooks.slack-gov.com/workflows/T000/B000/AbCdEfGh1234",
+        "xoxb-1234567890-AbCdEfGh1234",
+        "xoxe.xoxp-1-AbCdEfGh1234",
+        "whsec_AbCdEfGh1234+/==",
+    ],
+)
+def test_a_secret_of_a_known_form_is_masked_though_nobody_registered_it(secret):
+    assert "AbCdEfGh1234" not in redact(f"posted to {secret}, and more")
+    assert redact(f"posted to {secret}, and more").endswith("***, and more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -214,9 +215,9 @@ def _count(number: int, what: str) -> str:
 
 
 def _about(model: str, headline: str) -> str:
-    """Return a headline that names its model once."""
-    bare = plain(headline, 10_000).removeprefix(model).lstrip(": ")
-    return one_line(f"{model}: {bare}", LONGEST_HEADLINE)
+    """Return a headline that names its model, as most do by themselves."""
+    named = re.match(rf"{re.escape(model)}(?!\w)", headline)
+    return one_line(headline if named else f"{model}: {headline}", LONGEST_HEADLINE)
 
 
 def _lines(lines: Iterable[str]) -> tuple[str, ...]:
