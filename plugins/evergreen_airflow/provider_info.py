@@ -17,6 +17,7 @@ STEP_MODULES = (
     "evaluate",
     "refit",
     "register",
+    "approve",
     "release",
     "report",
     "score",

@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from evergreen.steps.alerts.notice import notice
 from pydantic import TypeAdapter, ValidationError
 
 from evergreen.alert_spec import Channel
@@ -23,6 +22,7 @@ from evergreen.errors import InvalidModelFile
 from evergreen.loading import find_model_files, load_spec
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
+from evergreen.steps.alerts.notice import notice
 from evergreen.text import plain
 
 CAUSE = "file"

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from evergreen.steps.alerts.notice import notice
-
 from evergreen.alerts.event import Notice
 from evergreen.ports import Entry, Ledger
 from evergreen.results import Release, RunReport, from_json
 from evergreen.spec import ModelSpec
+from evergreen.steps.alerts.notice import notice
 
 ANSWERS = frozenset({"promoted", "kept", "registered"})
 CAUSE = "stale"
