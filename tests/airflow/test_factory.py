@@ -30,7 +30,7 @@ def dag():
     return build_retrain_dag(spec_of(more="tags: [flights]\ntier: high\nretries: {attempts: 2}\n"), PATH)
 
 
-def test_a_model_gives_eight_tasks_in_the_order_of_the_steps(dag):
+def test_a_model_gives_a_task_for_each_step_in_their_order(dag):
     assert dag.dag_id == "flight_delay__retrain"
     steps = [step for step in STEPS if step != "refit"]
     assert [task.task_id for task in dag.topological_sort()] == steps
@@ -44,9 +44,31 @@ def test_a_model_that_is_refitted_has_a_task_for_it_between_evaluate_and_registe
     spec = spec_of()
     refitted = spec.model_copy(update={"train": spec.train.model_copy(update={"refit": True})})
     dag = build_retrain_dag(refitted, PATH)
-    assert [task.task_id for task in dag.topological_sort()] == list(STEPS)
-    for before, after in pairwise(STEPS):
+    steps = [step for step in STEPS if step != "approve"]
+    assert [task.task_id for task in dag.topological_sort()] == steps
+    for before, after in pairwise(steps):
         assert dag.get_task(before).downstream_task_ids == {after}
+
+
+@pytest.mark.parametrize(
+    ("more", "asks"),
+    [
+        ("tier: high\n", True),
+        ("tier: medium\n", False),
+        ("tier: low\n", False),
+        ("release: {approval: {}}\n", True),
+        ("tier: low\nrelease: {approval: {approvers: [alice]}}\n", True),
+        ("release: {target: {type: local}}\n", False),
+    ],
+)
+def test_people_are_asked_between_register_and_release_where_the_model_file_says_so(more, asks):
+    from evergreen_airflow.factory import build_retrain_dag
+
+    dag = build_retrain_dag(spec_of(more=more), PATH)
+    assert dag.has_task("approve") == asks
+    assert dag.get_task("register").downstream_task_ids == {"approve" if asks else "release"}
+    if asks:
+        assert dag.get_task("approve").downstream_task_ids == {"release"}
 
 
 def test_the_dags_page_names_the_gates_metric_margin_and_protections():
@@ -83,11 +105,12 @@ def test_the_dag_carries_what_the_model_file_says(dag):
     assert "How to resume after a failure" in dag.doc_md
 
 
-def test_only_the_first_task_waits_longer_than_the_model_file_says_and_only_for_the_lease(dag):
+def test_only_the_tasks_that_begin_without_the_lease_wait_for_it_beyond_the_tries(dag):
     from evergreen_airflow.task_row import LEASE_WAITS
 
     assert {task.task_id: task.retries for task in dag.tasks if task.retries != 2} == {
-        "resolve_window": 2 + LEASE_WAITS
+        "resolve_window": 2 + LEASE_WAITS,
+        "approve": 2 + LEASE_WAITS,
     }
     assert all(task.retry_delay == timedelta(minutes=1) for task in dag.tasks)
     assert all(task.retry_exponential_backoff == 2 for task in dag.tasks)
@@ -182,10 +205,14 @@ print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True))
 """
 
 
-def serialised(hash_seed: str) -> str:
+TAGS = "tags: [zebra, apple, mango, flights, evening]\n"
+ASKS = "release: {approval: {approvers: [zoe, ann, mia]}}\n"
+
+
+def serialised(hash_seed: str, more: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", SERIALISE],
-        input=model_text("flight_delay", more="tags: [zebra, apple, mango, flights, evening]\n"),
+        input=model_text("flight_delay", more=more),
         capture_output=True,
         text=True,
         check=True,
@@ -194,8 +221,9 @@ def serialised(hash_seed: str) -> str:
     return done.stdout
 
 
-def test_two_parses_under_two_hash_seeds_serialise_alike_and_small():
-    one, other = serialised("1"), serialised("2")
+@pytest.mark.parametrize("more", [TAGS, TAGS + ASKS], ids=["asks-nobody", "asks"])
+def test_two_parses_under_two_hash_seeds_serialise_alike_and_small(more):
+    one, other = serialised("1", more), serialised("2", more)
     assert one == other
     assert "/any/where" not in one
     assert "SELECT" not in one

@@ -161,7 +161,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
         assert process.stdout is not None
         assert "ready" in process.stdout.readline()
         made = Tasks(folder, process)
-        for step in (step for step in STEPS if step != "refit"):
+        for step in (step for step in STEPS if step not in {"refit", "approve"}):
             assert made.run(made.champion, step, "retrain", APRIL) == 0, made.log()
         yield made
 
