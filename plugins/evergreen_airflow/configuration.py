@@ -30,10 +30,13 @@ def settings_from_airflow() -> Settings:
 
 
 def values_from_airflow() -> dict[str, str]:
-    """Return the values of `VARIABLES` that are set, by variable."""
+    """Return the values of `VARIABLES` that are set; Airflow's own base URL stands in for AIRFLOW_URL."""
     found = {
         variable: os.environ.get(variable)
         or conf.get(CONFIG_SECTION, option_of(variable), fallback=None)
         for variable in VARIABLES
     }
+    own = str(conf.get("api", "base_url", fallback=None) or "")
+    if own.startswith(("http://", "https://")):
+        found["EVERGREEN_AIRFLOW_URL"] = found["EVERGREEN_AIRFLOW_URL"] or own
     return {variable: str(text) for variable, text in found.items() if text}
