@@ -41,3 +41,37 @@ def test_trusted_types_may_be_written_with_spaces():
 def test_a_lease_time_that_makes_no_sense_is_refused(text: str):
     with pytest.raises(BadConfiguration, match="EVERGREEN_LEASE_SECONDS"):
         Settings.from_environment({"EVERGREEN_LEASE_SECONDS": text})
+
+
+def test_the_fleets_file_is_anchored_where_the_process_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_environment({"EVERGREEN_ALERTS": "a.yaml"}).alerts == tmp_path / "a.yaml"
+    assert Settings.from_environment({}).alerts is None
+
+
+def test_the_address_of_airflows_pages_ends_without_a_slash():
+    settings = Settings.from_environment({"EVERGREEN_AIRFLOW_URL": "https://airflow.example.com/x/"})
+    assert settings.airflow_url == "https://airflow.example.com/x"
+    assert Settings.from_environment({"EVERGREEN_AIRFLOW_URL": ""}).airflow_url is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "airflow.example.com",
+        "ftp://airflow.example.com",
+        "javascript:alert(1)",
+        "https://bob:hunter22@airflow.example.com",
+        "https://airflow.example.com?token=hunter22",
+        "https://airflow.example.com/#x",
+        "https://[::1",
+        "https:// airflow",
+        "https://",
+    ],
+)
+def test_an_address_that_may_not_stand_in_a_message_is_refused_without_its_password(text: str):
+    with pytest.raises(BadConfiguration, match="EVERGREEN_AIRFLOW_URL") as raised:
+        Settings.from_environment({"EVERGREEN_AIRFLOW_URL": text})
+    assert "hunter22" not in str(raised.value)

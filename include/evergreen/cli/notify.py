@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.connections import from_environment
+from evergreen.evidence.numbers import counted
 from evergreen.fleet_file import read_fleet
 from evergreen.settings import Settings
 from evergreen.steps.alerts import deliver, take_in
@@ -29,8 +30,8 @@ def notify(arguments: Namespace) -> int:
         say_json({"events": events, **asdict(done)})
     else:
         say(
-            f"{events} events taken in; {done.sent} messages sent, {done.postponed} to be tried again, "
-            f"{done.given_up} given up"
+            f"{counted(events, 'event')} taken in; {counted(done.sent, 'message')} sent, "
+            f"{done.postponed} to be tried again, {done.given_up} given up"
         )
     if settings.alerts is not None:
         read_fleet(settings.alerts)
