@@ -114,9 +114,10 @@ def stale_after_a_retrain(document: Document, path: Path) -> Iterator[Problem]: 
     except (ValueError, OverflowError):
         return
     if too_short and longest is not None:
+        wait = lasted(longest)
         yield document.problem(
             keys,
-            f"stale before its next retrain is due: the schedule leaves up to {lasted(longest)} between two",
+            f"stale before its next retrain is due: the schedule leaves up to {wait} between two",
             got=str(length),
             fix="make it longer than that, with room for a retrain that fails once",
         )

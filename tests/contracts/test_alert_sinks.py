@@ -493,7 +493,7 @@ class TestSmtp(AlertSinkContract):
         self.sink_against().send(letter(self.channel, event, "single", None))
         (mail,) = self.box.mails
         assert mail["bcc"] is None
-        assert mail["subject"].startswith("late: Bcc: everyone@example.com")
+        assert mail["subject"].startswith("late Bcc: everyone@example.com")
         assert self.box.envelopes[0][1] == self.channel.to
         assert "<b>" not in mail.get_body(("html",)).get_content()
 

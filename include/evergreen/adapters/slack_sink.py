@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 
 from evergreen.alert_spec import SlackChannel
 from evergreen.alerts.channels import channel_of
-from evergreen.alerts.letter_words import Words, words_of
+from evergreen.alerts.letter_words import Words, header_key, words_of
 from evergreen.alerts.slack_blocks import blocks_of, fallback_of
 from evergreen.connections import Connection, Connections
 from evergreen.errors import BadConfiguration
 from evergreen.http_post import Answer, Limits, NoAnswer, post
 from evergreen.outbox import Letter, Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import hide
-from evergreen.text import plain
 
 if TYPE_CHECKING:
     from urllib.request import Request
@@ -172,7 +171,7 @@ class _Bot:
                 channel=self._channel,
                 text=fallback_of(words, threaded=thread is not None),
                 thread_ts=thread,
-                metadata={"event_type": METADATA_TYPE, "event_payload": {"key": plain(key)}},
+                metadata={"event_type": METADATA_TYPE, "event_payload": {"key": header_key(key)}},
                 parse="none",
                 link_names=False,
                 **_parts(words),

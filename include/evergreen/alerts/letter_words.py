@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from evergreen.alert_spec import SEVERITIES, EventName, Severity
 from evergreen.alerts.event import Event
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 LONGEST_HEADLINE = 150
 LONGEST_LINE = 500
 LONGEST_COMMAND = 500
-LONGEST_URL = 1500
+LONGEST_FACT = 300
+LONGEST_KEY = 500
+LONGEST_URL = 1000
 MOST_LINES = 20
 MOST_TOLD = 40
 """How many events of a digest are named; the rest are counted."""
@@ -132,6 +136,16 @@ def test_event(model: str, at: datetime) -> Event:
 test_event.__test__ = False  # type: ignore[attr-defined]
 
 
+def header_key(key: str) -> str:
+    """Return a message's key as a header may carry it: ASCII, bounded, another one for every key.
+
+    >>> header_key("failed/flights/a b@1")
+    'failed/flights/a%20b@1'
+    """
+    said = quote(key, safe="/:+@-_~", errors="backslashreplace")
+    return said if len(said) <= LONGEST_KEY else hashlib.sha256(said.encode()).hexdigest()
+
+
 def _lead(letter: Letter) -> str | None:
     message, incident = letter.message, letter.incident
     if incident is None:
@@ -155,26 +169,26 @@ def _lead(letter: Letter) -> str | None:
 
 
 def _facts(event: Event, incident: Incident | None) -> Iterable[tuple[str, str]]:
-    yield "Model", one_line(event.model)
-    yield "Owner", one_line(event.owner or "nobody is named")
+    yield "Model", one_line(event.model, LONGEST_FACT)
+    yield "Owner", one_line(event.owner or "nobody is named", LONGEST_FACT)
     if event.name not in _GOOD:
         yield "Severity", event.severity
     yield "When", _time(event.at)
     if event.as_of is not None:
         yield "As of", _time(event.as_of)
     if event.triggered_by:
-        yield "Started by", one_line(event.triggered_by)
+        yield "Started by", one_line(event.triggered_by, LONGEST_FACT)
     if incident is not None:
-        yield "Incident", one_line(incident.key)
+        yield "Incident", one_line(incident.key, LONGEST_FACT)
         if incident.acknowledged_by:
-            yield "Acknowledged by", one_line(incident.acknowledged_by)
+            yield "Acknowledged by", one_line(incident.acknowledged_by, LONGEST_FACT)
 
 
 def _commands(letter: Letter) -> Iterable[tuple[str, str]]:
     message, incident = letter.message, letter.incident
     if message.purpose == "escalation" and incident is not None:
         key = shlex.quote(plain(incident.key))
-        yield "To say that you see to it", _command(f"evergreen acknowledge {key} --who YOU --why WHY")
+        yield "To say that you see to it", _command(f'evergreen acknowledge {key} --why "…"')
     if message.event.command:
         yield "What you can do", _command(message.event.command)
 
@@ -200,7 +214,7 @@ def _digest(message: Message) -> Words:
         facts=(("Highest severity", severity), ("When", _time(message.event.at))),
         commands=(("All that is open", "evergreen alerts"),),
         url=None,
-        good=False,
+        good=all(event.name in _GOOD for event in events),
         continues=False,
     )
 
@@ -222,10 +236,9 @@ def _about(model: str, headline: str) -> str:
 
 def _lines(lines: Iterable[str]) -> tuple[str, ...]:
     kept: list[str] = []
-    every = list(lines)
+    every = [one for one in map(one_line, lines) if one]
     room = _ROOM
-    for text in every[:MOST_LINES]:
-        one = one_line(text)
+    for one in every[:MOST_LINES]:
         if len(one) > room:
             break
         room -= len(one)
@@ -243,7 +256,7 @@ def one_line(text: str, longest: int = LONGEST_LINE) -> str:
 
 def _command(text: str) -> str:
     shown = one_line(text, LONGEST_COMMAND + 1)
-    return shown if len(shown) <= LONGEST_COMMAND else "evergreen alerts"
+    return shown if 0 < len(shown) <= LONGEST_COMMAND else "evergreen alerts"
 
 
 def _url(url: str | None) -> str | None:

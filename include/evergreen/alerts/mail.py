@@ -11,9 +11,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from evergreen.alerts.letter_words import Words, as_text
+from evergreen.alerts.letter_words import Words, as_text, header_key
 from evergreen.alerts.mail_page import mail_page
 from evergreen.text import plain
 
@@ -41,16 +40,16 @@ def mail_of(letter: Letter, words: Words, sender: str, to: Sequence[str], now: d
     identity = message_id(message.key, domain)
     mail["Message-ID"] = identity
     if message.incident is not None and message.purpose != "digest":
-        _in_its_thread(mail, message_id(f"incident {message.incident}", domain), letter.thread)
+        _in_its_thread(mail, message_id(f"incident/{message.incident}", domain), letter.thread)
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Auto-Response-Suppress"] = "All"
     mail["X-Evergreen-Event"] = "digest" if message.purpose == "digest" else message.event.name
-    mail["X-Evergreen-Message"] = quote(message.key, safe="/:+@-_~")
+    mail["X-Evergreen-Message"] = header_key(message.key)
     if words.severity == "high" and not words.good:
         mail["Importance"] = "high"
     mail.set_content(as_text(words))
     mail.add_alternative(mail_page(words), subtype="html")
-    mail.set_boundary(f"=_evergreen_{hashlib.sha256(message.key.encode()).hexdigest()[:32]}")
+    mail.set_boundary(f"=_evergreen_{_digest(message.key)[:32]}")
     return mail
 
 
@@ -61,7 +60,7 @@ def message_id(key: str, domain: str) -> str:
     '<498130a131642223badd483ee4796bba78d37d20@example.com>'
     """
     where = domain if _DOMAIN.fullmatch(domain) else "evergreen.invalid"
-    return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{where}>"
+    return f"<{_digest(key)[:40]}@{where}>"
 
 
 def _in_its_thread(mail: EmailMessage, incident: str, opening: str | None) -> None:
@@ -70,6 +69,10 @@ def _in_its_thread(mail: EmailMessage, incident: str, opening: str | None) -> No
     mail["References"] = f"{incident} {known}" if known else incident
     if known:
         mail["In-Reply-To"] = known
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(header_key(key).encode()).hexdigest()
 
 
 def _address(spec: str, name: str = "") -> Address:

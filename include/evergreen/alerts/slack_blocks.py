@@ -14,6 +14,8 @@ from evergreen.text import slack
 
 LONGEST_HEADER = 150
 LONGEST_BLOCK = 3000
+_LABEL = 100
+"""Room for the words that stand above lines."""
 
 Json = dict[str, Any]
 
@@ -53,7 +55,7 @@ def _within_bounds(lines: Iterable[str]) -> Iterable[Sequence[str]]:
     """Yield the lines in runs that fit into one block."""
     run: list[str] = []
     for line in lines:
-        if sum(map(len, run)) + len(line) > LONGEST_BLOCK:
+        if sum(map(len, run)) + len(line) > LONGEST_BLOCK - _LABEL:
             yield run
             run = []
         run.append(line)

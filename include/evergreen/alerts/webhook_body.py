@@ -9,9 +9,8 @@ import hmac
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from evergreen.alerts.letter_words import LONGEST_HEADLINE, MOST_TOLD, Words, one_line
+from evergreen.alerts.letter_words import LONGEST_HEADLINE, MOST_TOLD, Words, header_key, one_line
 
 if TYPE_CHECKING:
     from evergreen.alerts.event import Event
@@ -55,7 +54,7 @@ def headers_of(key: str, body: bytes, secret: str, now: datetime) -> dict[str, s
     Raises:
         ValueError: the secret says `whsec_` and is no base64 after that.
     """
-    identity, seconds = quote(key, safe="/:+@-_~"), str(int(now.timestamp()))
+    identity, seconds = header_key(key), str(int(now.timestamp()))
     signed = f"{identity}.{seconds}.".encode() + body
     digest = hmac.digest(_key(secret), signed, hashlib.sha256)
     return {
