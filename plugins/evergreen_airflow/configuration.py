@@ -30,7 +30,7 @@ def settings_from_airflow() -> Settings:
 
 
 def values_from_airflow() -> dict[str, str]:
-    """Return the values of `VARIABLES` that are set; Airflow's own base URL stands in for AIRFLOW_URL."""
+    """Return the values of `VARIABLES` that are set; AIRFLOW_URL may be that of Airflow itself."""
     found = {
         variable: os.environ.get(variable)
         or conf.get(CONFIG_SECTION, option_of(variable), fallback=None)
