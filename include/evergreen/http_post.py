@@ -9,20 +9,24 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from evergreen.bounded_work import THREAD_NAME, in_a_thread
+from evergreen.errors import BadConfiguration
 from evergreen.redaction import redact
 from evergreen.text import plain
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 MOST_BYTES = 64 * 1024
@@ -103,9 +107,12 @@ def post(
         NoAnswer: the host was not found or not reached, broke off, or took too long.
         AddressForbidden: the host has an address that is not public.
         ValueError: no URL, or a proxy that is none.
+        BadConfiguration: httpx is not installed.
     """
-    import httpx
-
+    try:
+        import httpx
+    except ImportError:
+        raise not_installed("httpx") from None
     try:
         target = httpx.URL(url)
     except httpx.InvalidURL:
@@ -140,8 +147,6 @@ class _Sending:
     proxy: str | None
 
     async def send(self) -> Answer:
-        import ssl
-
         import httpx
 
         deadline = asyncio.get_running_loop().time() + self.limits.whole
@@ -150,7 +155,7 @@ class _Sending:
             follow_redirects=False,
             trust_env=not self.public_only,
             proxy=None if self.public_only else self.proxy,
-            verify=ssl.create_default_context(),
+            verify=_trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         ) as client:
             async with asyncio.timeout_at(deadline):
                 response = await self._response(client)
@@ -182,6 +187,17 @@ class _Sending:
         given = {"user-agent": "evergreen"} | {name.lower(): self.headers[name] for name in self.headers}
         given |= {"host": self.target.netloc.decode("ascii"), "accept-encoding": "identity"}
         return client.build_request("POST", url, content=self.body, headers=given, extensions=extensions)
+
+
+@cache
+def _trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Return whom to trust; reading the certificates takes longer than a message to a near server.
+
+    The environment may name a file or folder of them: for each, another context.
+    """
+    import ssl
+
+    return ssl.create_default_context()
 
 
 async def _beginning(response: httpx.Response, deadline: float) -> str:
@@ -228,6 +244,15 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
+@cache
+def trusted(file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001
+    """Return what the system trusts; `file` and `folder` are those that the environment names now.
+
+    Reading the authorities takes longer than all the rest of a request.
+    """
+    return ssl.create_default_context()
+
+
 def _reason(error: BaseException) -> str:
     """Return what the system said beneath the wrappings of the libraries."""
     said, inner = str(error), error.__cause__ or error.__context__
@@ -245,6 +270,12 @@ def _keep_urls_out_of_logs() -> None:
     """Silence what the library logs of our requests: URLs, which may be secrets, and headers."""
     for name in ("httpx", *(f"httpcore.{part}" for part in _HTTPCORE_LOGGERS)):
         logging.getLogger(name).addFilter(_not_ours)
+
+
+def not_installed(library: str) -> BadConfiguration:
+    """Return what to say where a library is missing that only channels need."""
+    fix = "pip install 'airflow-provider-evergreen[alerts]'"
+    return BadConfiguration(f"{library} is not installed", fix=fix)
 
 
 def _in_a_loop_of_its_own(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:

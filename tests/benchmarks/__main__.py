@@ -73,6 +73,7 @@ BENCHMARKS = {
     "orchestration": Benchmark("A retrain, with and without Airflow"),
     "ingest": Benchmark("Reading rows into a snapshot", arguments=("--rows", "1000000", "10000000")),
     "ledger": Benchmark("The ledger"),
+    "alerts": Benchmark("Alerts"),
     "gate_null": Benchmark(
         "Equally good models", GATE, picture="Wrong promotions of equally good models, by rule"
     ),
