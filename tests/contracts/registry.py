@@ -85,12 +85,33 @@ class RegistryContract(ABC):
         registry.register(name, self.candidate("a"), {})
         assert self.aliases(registry, name) == {"champion": 1}
 
+    def test_it_tells_whether_it_holds_a_version_of_a_candidate(
+        self, registry: Registry, name: str
+    ) -> None:
+        first = registry.register(name, self.candidate("a"), {})
+        second = registry.register(name, self.candidate("b"), {})
+        assert registry.holds(first)
+        assert registry.holds(second)
+        assert not registry.holds(replace(first, number=3))
+        assert not registry.holds(replace(first, candidate_key="c"))
+        assert not registry.holds(replace(first, number=2))
+        assert not registry.holds(replace(first, name=f"no_{name}"))
+
+    def test_a_champion_can_be_put_back(self, registry: Registry, name: str) -> None:
+        first = registry.register(name, self.candidate("a"), {})
+        registry.move_champion(first, None)
+        second = registry.register(name, self.candidate("b"), {})
+        registry.move_champion(second, 1)
+        registry.move_champion(first, 2)
+        assert self.aliases(registry, name) == {"champion": 1, "previous": 2}
+
     def test_a_registry_that_is_down_says_so(self, down: Registry, name: str) -> None:
         version = Version(name, 1, "a", self.candidate("a").model)
         for call in (
             lambda: down.champion(name),
             lambda: down.register(name, self.candidate("a"), {}),
             lambda: down.move_champion(version, None),
+            lambda: down.holds(version),
         ):
             with pytest.raises(StoreUnavailable):
                 call()

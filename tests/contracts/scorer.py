@@ -32,6 +32,11 @@ class ScorerContract:
         assert (predictions >= 0).all()
         np.testing.assert_array_equal(scorer.predict(classifier, rows), predictions)
 
+    def test_files_that_are_as_they_were_recorded_are_verified(
+        self, scorer: Scorer, classifier: Candidate
+    ) -> None:
+        scorer.verify(classifier)
+
     def test_a_column_that_is_new_since_the_training_changes_nothing(
         self, scorer: Scorer, classifier: Candidate
     ) -> None:

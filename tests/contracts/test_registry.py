@@ -75,6 +75,13 @@ class TestMlflowRegistry(RegistryContract):
         found = open_client(registry._tracking_uri).get_registered_model(name).aliases
         return {alias: int(number) for alias, number in found.items()}
 
+    def test_a_version_deleted_in_mlflow_is_not_held_any_more(
+        self, registry: MlflowRegistry, name: str
+    ) -> None:
+        version = registry.register(name, self.candidate("a"), {})
+        open_client(registry._tracking_uri).delete_model_version(name, str(version.number))
+        assert not registry.holds(version)
+
     def test_two_first_settings_of_an_alias_that_meet_are_tried_again(self) -> None:
         from mlflow.exceptions import MlflowException
 

@@ -227,6 +227,8 @@ def test_a_model_file_swapped_after_training_is_refused(
     file.write_bytes((folder_of(other.model.uri) / "MLmodel").read_bytes())
     with pytest.raises(ArtefactDamaged, match="altered file 'MLmodel'"):
         ChildScorer(mlflow_store.tracking_uri, ()).predict(honest, rows_of(5, 1))
+    with pytest.raises(ArtefactDamaged, match="altered file 'MLmodel'"):
+        ChildScorer(mlflow_store.tracking_uri, ()).verify(honest)
 
 
 @pytest.mark.parametrize("failpoint", FAILPOINTS)
