@@ -8,6 +8,9 @@ import hashlib
 import hmac
 import json
 import logging
+import socket
+import sys
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,6 +20,7 @@ from evergreen.adapters.log_sink import LogSink
 from evergreen.adapters.slack_sink import SlackSink
 from evergreen.adapters.smtp_sink import SmtpSink
 from evergreen.adapters.webhook_sink import WebhookSink
+from evergreen.bounded_work import THREAD_NAME
 from evergreen.connections import Connection
 from evergreen.errors import BadConfiguration
 from evergreen.http_post import Limits
@@ -549,6 +553,23 @@ class TestSmtp(AlertSinkContract):
         with pytest.raises(SinkUnavailable):
             SmtpSink(lambda _: connection, SHORT, lambda: NOW).send(letter(self.channel))
 
+    def test_a_mail_that_was_given_up_while_it_connected_is_not_sent_after_all(self, monkeypatch):
+        connect, go_on = socket.create_connection, threading.Event()
+
+        def late(*arguments, **options):
+            go_on.wait()
+            return connect(*arguments, **options)
+
+        monkeypatch.setattr(socket, "create_connection", late)
+        connection = self.connection(self.box.port)
+        with pytest.raises(SinkUnavailable):
+            SmtpSink(lambda _: connection, SHORT, lambda: NOW).send(letter(self.channel))
+        go_on.set()
+        for thread in threading.enumerate():
+            if thread.name == THREAD_NAME:
+                thread.join()
+        assert not self.box.mails
+
     def test_starttls_is_asked_for_unless_the_connection_says_no(self):
         sink = self.sink_against(disable_tls="false")
         with pytest.raises(SinkRefused, match="disable_tls: true"):
@@ -632,6 +653,18 @@ class TestLog:
         assert "\n" not in said
         for part in (FAILED.headline, "two lines", FAILED.owner, FAILED.command):
             assert part in said
+
+
+@pytest.mark.parametrize(
+    ("case", "library"),
+    [(TestSlackWebhook, "slack_sdk"), (TestSlackBot, "slack_sdk"), (TestWebhook, "httpx")],
+)
+def test_a_library_that_is_missing_is_named_with_the_extra_that_brings_it(case, library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    one = case()
+    connection = one.connection(1, None)
+    with pytest.raises(BadConfiguration, match=rf"{library} is not installed.*\[alerts\]"):
+        case.Sink(lambda _: connection).send(letter(one.channel))
 
 
 def test_each_kind_of_channel_has_a_sink():

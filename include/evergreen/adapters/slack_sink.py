@@ -20,7 +20,7 @@ from evergreen.alerts.letter_words import Words, header_key, words_of
 from evergreen.alerts.slack_blocks import blocks_of, fallback_of
 from evergreen.connections import Connection, Connections
 from evergreen.errors import BadConfiguration
-from evergreen.http_post import Answer, Limits, NoAnswer, post
+from evergreen.http_post import Answer, Limits, NoAnswer, not_installed, post
 from evergreen.outbox import Letter, Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import hide
 
@@ -133,8 +133,11 @@ class _Line:
 
 
 def _by_webhook(url: str, words: Words, line: _Line) -> Answer:
-    from slack_sdk import WebhookClient
-    from slack_sdk.webhook import WebhookResponse
+    try:
+        from slack_sdk import WebhookClient
+        from slack_sdk.webhook import WebhookResponse
+    except ImportError:
+        raise not_installed("slack_sdk") from None
 
     class Client(WebhookClient):
         def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
@@ -155,9 +158,11 @@ class _Bot:
         self._token, self._base_url, self._channel, self._line = token, base_url, channel, line
 
     def say(self, words: Words, key: str, thread: str | None) -> _Said:
-        from slack_sdk import WebClient
-        from slack_sdk.errors import SlackApiError
-
+        try:
+            from slack_sdk import WebClient
+            from slack_sdk.errors import SlackApiError
+        except ImportError:
+            raise not_installed("slack_sdk") from None
         line = self._line
 
         class Client(WebClient):

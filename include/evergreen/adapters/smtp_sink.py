@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -91,7 +92,8 @@ class _PostOffice:
         self._host = connection.host
         self._tls = not _flag(extra.get("disable_ssl"))
         self._starttls = not self._tls and not _flag(extra.get("disable_tls"))
-        self._context = _context(extra.get("ssl_context"), where)
+        encrypted = self._tls or self._starttls
+        self._context = _context(extra.get("ssl_context"), where) if encrypted else None
         own = _seconds(extra.get("timeout"), limits.whole)
         self._limits = Limits(min(limits.connect, own), min(limits.whole, own))
         self._where = where
@@ -104,10 +106,9 @@ class _PostOffice:
             SinkRefused: an answer of 5xx.
             BadConfiguration: a login that cannot be sent.
         """
-        limits, client = self._limits, self._client()
-        seconds = limits.whole
+        client, seconds, given_up = self._client(), self._limits.whole, threading.Event()
         try:
-            return in_a_thread(lambda: self._talk(client, mail, sender, to), seconds)
+            return in_a_thread(lambda: self._talk(client, mail, sender, to, given_up), seconds)
         except smtplib.SMTPRecipientsRefused as exc:
             raise self._nobody(exc.recipients) from None
         except smtplib.SMTPAuthenticationError as exc:
@@ -129,6 +130,7 @@ class _PostOffice:
             why = exc.strerror or type(exc).__name__
             raise self._unavailable(f"not reached: {self._quoted(why)}") from None
         finally:
+            given_up.set()
             _cut(client)
 
     def _client(self) -> smtplib.SMTP:
@@ -143,12 +145,20 @@ class _PostOffice:
         return client
 
     def _talk(
-        self, client: smtplib.SMTP, mail: EmailMessage, sender: str, to: Collection[str]
+        self,
+        client: smtplib.SMTP,
+        mail: EmailMessage,
+        sender: str,
+        to: Collection[str],
+        given_up: threading.Event,
     ) -> Refusals:
         default = smtplib.SMTP_SSL_PORT if self._tls else smtplib.SMTP_PORT
         code, answer = client.connect(self._host, self._connection.port or default)
         if code != 220:
             raise smtplib.SMTPConnectError(code, answer)
+        if given_up.is_set():
+            client.close()
+            raise TimeoutError
         if client.sock is not None:
             client.sock.settimeout(self._limits.whole)
         if self._starttls:
