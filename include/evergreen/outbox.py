@@ -22,7 +22,8 @@ class Incident:
 
     `key` is the key of the opening event; at most one incident of a model and cause is open. `events`
     counts those that belong to it, told or not. `told` are the channels that it was or will be told on,
-    as `Message.channel` has them: they hear of its updates and of its end.
+    as `Message.channel` has them: they hear of its updates and of its end. `as_of` is the latest of its
+    events, where they have one: what is found out later about earlier data changes nothing.
     """
 
     key: str
@@ -38,6 +39,7 @@ class Incident:
     acknowledged_at: datetime | None = None
     closed_at: datetime | None = None
     told: tuple[str, ...] = ()
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,3 +157,23 @@ def test_whatever_the_order_one_incident_of_a_cause_is_open_and_every_end_is_tol
     assert sorted(openings) == sorted(known)
     assert sorted(ends) == sorted(key for key, one in known.items() if one.closed_at)
     assert sum(one.events for one in known.values()) == counted
+
+
+def test_what_a_backfill_finds_out_about_earlier_data_changes_nothing():
+    march, april = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4))
+    standing = opened(as_of=april)
+    quiet = event("verdict/churn/1", name="recovered", closes=("retrain",), as_of=march)
+    assert follow(quiet, standing).incidents == ()
+    again = follow(event("failed/churn/2", cause="retrain", signature="b", as_of=march), standing)
+    assert told(again) == []
+    assert [(one.events, one.signature, one.as_of) for one in again.incidents] == [(2, "a", april)]
+    assert told(follow(replace(quiet, as_of=april), standing)) == [("closing", "recovered")]
+    assert told(follow(replace(quiet, as_of=None), standing)) == [("closing", "recovered")]
+
+
+def test_a_repeated_event_of_later_data_moves_the_incident_on():
+    march, april, may = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4, 5))
+    again = event("failed/churn/2", cause="retrain", signature="a", as_of=may)
+    (incident,) = follow(again, opened(as_of=march)).incidents
+    quiet = event("verdict/churn/1", name="recovered", closes=("retrain",), as_of=april)
+    assert follow(quiet, {("churn", "retrain"): incident}).incidents == ()

@@ -37,12 +37,14 @@ def follow(event: Event, open_incidents: Mapping[tuple[str, str], Incident]) -> 
 
     It ends the open incidents that it closes, each with a word of its own. With a cause, it then opens
     an incident or joins the open one; there it is told unless it brings nothing new. Without one it is
-    told by itself; but `recovered` is only ever told as the end of an incident.
+    told by itself; but `recovered` is only ever told as the end of an incident. What is found out about
+    data of before the incident's (a backfill) neither ends it nor is news of it.
     """
     ended = [
         open_incidents[event.model, cause]
         for cause in dict.fromkeys(event.closes)
         if (event.model, cause) in open_incidents
+        and not _of_earlier(event, open_incidents[event.model, cause])
     ]
     closed = tuple(replace(one, closed_at=event.at, last_at=event.at) for one in ended)
     endings = tuple(Telling("closing", _end(one, event), one) for one in closed)
@@ -50,7 +52,7 @@ def follow(event: Event, open_incidents: Mapping[tuple[str, str], Incident]) -> 
         alone = () if event.name == "recovered" else (Telling("single", event),)
         return Followed(closed, (*endings, *alone))
     standing = None
-    if event.cause not in event.closes:
+    if (event.model, event.cause) not in {(one.model, one.cause) for one in ended}:
         standing = open_incidents.get((event.model, event.cause))
     if standing is None:
         opened = _opened(event, event.cause)
@@ -60,9 +62,12 @@ def follow(event: Event, open_incidents: Mapping[tuple[str, str], Incident]) -> 
         events=standing.events + 1,
         last_at=event.at,
         severity=higher(standing.severity, event.severity),
-        signature=event.signature,
+        as_of=max(filter(None, (event.as_of, standing.as_of)), default=None),
     )
-    news = (Telling("update", event, joined),) if event.signature != standing.signature else ()
+    news: tuple[Telling, ...] = ()
+    if event.signature != standing.signature and not _of_earlier(event, standing):
+        joined = replace(joined, signature=event.signature)
+        news = (Telling("update", event, joined),)
     return Followed((*closed, joined), (*endings, *news))
 
 
@@ -107,7 +112,13 @@ def _opened(event: Event, cause: str) -> Incident:
         opened_at=event.at,
         last_at=event.at,
         signature=event.signature,
+        as_of=event.as_of,
     )
+
+
+def _of_earlier(event: Event, incident: Incident) -> bool:
+    """Return whether an event is about data of before an incident's."""
+    return event.as_of is not None and incident.as_of is not None and event.as_of < incident.as_of
 
 
 def _end(closed: Incident, event: Event) -> Event:

@@ -14,6 +14,7 @@ from evergreen.outbox import Allowance, Message, Purpose
 MOST_AT_ONCE = 5
 SPAN = timedelta(minutes=10)
 HOLD = timedelta(seconds=60)
+MOST_GATHERED = 500
 BEGINNINGS: frozenset[Purpose] = frozenset({"opening", "single", "escalation"})
 FOLLOW_UPS: frozenset[Purpose] = frozenset({"update", "closing"})
 """Counted apart: that many models are well again is a storm of its own."""
@@ -68,7 +69,8 @@ def sort_out(waiting: Sequence[Message], sent: Callable[[str, Allowance], int], 
         elif len(rest) == 1:
             late += rest
         else:
-            digests.append((_digest(rest, now), tuple(one.key for one in rest)))
+            parts = [rest[i : i + MOST_GATHERED] for i in range(0, len(rest), MOST_GATHERED)]
+            digests += [(_digest(part, now), tuple(one.key for one in part)) for part in parts]
     return Sorted(tuple(send), tuple(late), tuple(digests), tuple(held))
 
 

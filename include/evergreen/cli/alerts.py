@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from rich import box
 from rich.table import Table
@@ -24,6 +25,7 @@ from evergreen.wiring import open_ledger
 
 MOST_SHOWN = 100
 LONGEST_WHO = 200
+GIVEN_UP_SHOWN = timedelta(days=7)
 
 
 def alerts(arguments: Namespace) -> int:
@@ -32,7 +34,7 @@ def alerts(arguments: Namespace) -> int:
         incidents = [
             one for one in ledger.outbox.open_incidents().values() if arguments.name in (None, one.model)
         ]
-        undelivered = ledger.outbox.undelivered(arguments.name)
+        undelivered = [one for one in ledger.outbox.undelivered(arguments.name) if _is_news(one)]
     if arguments.json:
         say_json(
             {
@@ -129,6 +131,11 @@ def _show_undelivered(undelivered: Sequence[Undelivered]) -> None:
         table.add_row(*map(plain, cells))
     say_table(table)
     _say_more(len(undelivered))
+
+
+def _is_news(one: Undelivered) -> bool:
+    """Return whether a message may still be waited for, or was given up not long ago."""
+    return one.state == "waiting" or one.message.due_at > datetime.now(UTC) - GIVEN_UP_SHOWN
 
 
 def _to(channel: str) -> str:

@@ -37,6 +37,7 @@ def incident_row(one: Incident) -> dict[str, Any]:
         "acknowledged_at": _text(one.acknowledged_at),
         "closed_at": _text(one.closed_at),
         "told": json.dumps(one.told),
+        "as_of": _text(one.as_of),
     }
 
 
@@ -56,6 +57,7 @@ def incident_of(row: Any) -> Incident:
         acknowledged_at=_instant(row.acknowledged_at),
         closed_at=_instant(row.closed_at),
         told=tuple(json.loads(row.told)),
+        as_of=_instant(row.as_of),
     )
 
 

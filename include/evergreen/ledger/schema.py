@@ -64,6 +64,7 @@ incidents = Table(
     Column("acknowledged_at", Exact, nullable=True),
     Column("closed_at", Exact, nullable=True),
     Column("told", Exact, nullable=False),
+    Column("as_of", Exact, nullable=True),
     Index(
         "incidents_open",
         "model",

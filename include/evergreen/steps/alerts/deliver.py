@@ -37,7 +37,7 @@ CLAIM_SECONDS = 60.0
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 GIVEN_UP_AFTER = timedelta(hours=24)
-AT_ONCE = 500
+AT_ONCE = 2000
 LONGEST_WHY = 500
 
 

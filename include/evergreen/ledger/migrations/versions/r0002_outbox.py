@@ -45,6 +45,7 @@ def _make_incidents(exact: sa.Text, counter: sa.Integer) -> None:
         sa.Column("acknowledged_at", exact, nullable=True),
         sa.Column("closed_at", exact, nullable=True),
         sa.Column("told", exact, nullable=False),
+        sa.Column("as_of", exact, nullable=True),
     )
     op.create_index(
         "incidents_open",
