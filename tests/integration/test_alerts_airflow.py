@@ -183,11 +183,11 @@ def test_a_task_that_fails_tells_slack_and_the_owner_once_with_its_reason(world)
     assert told_entry["run_finished"]["outcome"] == "failed"
 
 
-def test_a_task_killed_from_outside_is_told_by_the_process_that_notices(world):
+def test_a_task_killed_from_outside_is_told_of_by_the_report(world):
     run = world.api.trigger("killed__retrain")
     world.kill("killed__retrain", run, "train")
     assert world.finished("killed__retrain", run) == "failed"
-    told = json.dumps(world.posted("The retrain of killed failed"))
+    told = json.dumps(world.posted("killed", "failed task: train"))
     assert f"/dags/killed__retrain/runs/{quote(run)}" in told
 
 
