@@ -22,12 +22,14 @@ from evergreen.ledger import open_ledger
 from evergreen.results import Refit, Release, Snapshot, from_json
 from evergreen.steps import STEPS
 from evergreen.watch_questions import past_requests
+from tests.integration.task_processes import WAITS
 
 ROOT = Path(__file__).parents[2]
 NAME = "arrivals"
 RUN = f"{NAME}/scheduled__2013-04-01"
 TASKS = ("ask", *STEPS)
-"""A check of the watch asks for a retrain, and a run of the schedule serves it."""
+"""A check of the watch asks for a retrain, and a run of the schedule serves it; a person agrees."""
+APPROVER = "alice"
 
 MODEL = """\
 schema_version: 1
@@ -50,6 +52,7 @@ data:
 expectations: suite.yaml
 train: {estimator: sklearn.linear_model.LogisticRegression, refit: true}
 gate: {metric: log_loss, margin: 0.01, slices: [c], leaks: {allow: [x]}}
+release: {approval: {approvers: [alice, bob]}}
 """
 SUITE = """\
 expectations:
@@ -111,10 +114,19 @@ class Tasks:
     folder: Path
     process: subprocess.Popen[str]
 
-    def run(self, home: Path, task: str, fail: str | None = None, try_number: int = 1) -> int:
+    def run(
+        self,
+        home: Path,
+        task: str,
+        fail: str | None = None,
+        try_number: int = 1,
+        who: str | None = None,
+    ) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         order = {"home": str(home), "task": task, "fail": fail, "try_number": try_number}
+        if who is not None:
+            order["who"] = who
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())["code"]
@@ -164,8 +176,14 @@ def undisturbed(tasks: Tasks) -> dict:
     """What a run without a kill comes to."""
     home = tasks.folder / "undisturbed"
     for step in TASKS:
-        assert tasks.run(home, step) == 0, tasks.log()
+        if step == "approve":
+            assert tasks.run(home, step) == WAITS, tasks.log()
+        assert tasks.run(home, step, who=approver(step)) == 0, tasks.log()
     return state_of(home)
+
+
+def approver(step: str) -> str | None:
+    return APPROVER if step == "approve" else None
 
 
 def fill_warehouse(path: Path) -> None:
@@ -210,7 +228,8 @@ def state_of(home: Path) -> dict:
     assert pointer["model"]["digest"] == release.version.model.digest
     return {
         "chain": audit.ok,
-        "kinds": [entry.kind for entry in entries],
+        "kinds": [entry.kind for entry in entries if entry.kind != "told"],
+        "told": sorted(entry.key for entry in entries if entry.kind == "told"),
         "snapshot": from_json(Snapshot, bodies["snapshot"]).digest,
         "snapshots": sorted(path.name for path in snapshots.glob("[0-9a-f]*")),
         "candidate": release.candidate.key,
@@ -225,6 +244,7 @@ def state_of(home: Path) -> dict:
         "aliases": dict(client.get_registered_model(NAME).aliases),
         "serving": pointer["version"],
         "outcome": bodies["run_finished"]["outcome"],
+        "approved by": bodies["approval_answered"]["who"],
         "requests": [(past.request.key, past.taken_by, past.outcome) for past in requests],
     }
 
@@ -245,9 +265,19 @@ def test_tasks_killed_and_retried_end_as_if_they_had_never_been_killed(
 ):
     home = tasks.folder / request.node.name
     for step in TASKS:
-        if step in killed_at:
+        if step == "approve" and killed_at.get(step) != "approve.answered":
+            ask = killed_at.get(step)
+            assert tasks.run(home, step, fail=ask) == (EXIT_CODE if ask else WAITS), tasks.log()
+            assert tasks.run(home, step, try_number=2) == WAITS, tasks.log()
+        elif step == "approve":
+            assert tasks.run(home, step) == WAITS, tasks.log()
+            killed = tasks.run(home, step, fail=killed_at[step], who=APPROVER)
+            assert killed == EXIT_CODE, tasks.log()
+            assert tasks.run(home, step, try_number=2) == 0, tasks.log()
+            continue
+        elif step in killed_at:
             assert tasks.run(home, step, fail=killed_at[step]) == EXIT_CODE, tasks.log()
-        assert tasks.run(home, step, try_number=2) == 0, tasks.log()
+        assert tasks.run(home, step, try_number=2, who=approver(step)) == 0, tasks.log()
     assert state_of(home) == undisturbed
 
 
