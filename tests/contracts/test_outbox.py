@@ -243,6 +243,7 @@ def test_a_place_that_does_not_answer_holds_up_all_that_waits_for_it_and_nothing
     put(outbox, message(1), message(2), message(3, MAIL), message(4, due_at=NOON + 3 * HOUR))
     outbox.postponed(outbox.claim(message(1).key, 60), NOON + HOUR, "no answer", whole_place=True)
     assert [one.event.seq for one in outbox.due(NOON, 10)] == [3]
+    assert [one.event.seq for one in outbox.due(NOON + 2 * HOUR, 10)] == [3, 2, 1]
     due = outbox.due(NOON + 3 * HOUR, 10)
     assert [(one.event.seq, one.attempts) for one in due] == [(3, 0), (2, 0), (4, 0), (1, 1)]
 

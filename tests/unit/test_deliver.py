@@ -14,7 +14,7 @@ from evergreen.errors import BadConfiguration
 from evergreen.ledger import open_ledger
 from evergreen.outbox import Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import hide
-from evergreen.steps.alerts import deliver, take_in
+from evergreen.steps.alerts import Delivered, deliver, take_in
 from tests.fakes.messenger import NOON, FakeSink, MessengerBench
 
 SLACK = SlackChannel(type="slack", connection="slack_ml")
@@ -142,6 +142,7 @@ def test_a_place_that_is_down_holds_up_no_other_and_is_tried_once_a_round(bench)
     done = bench.tell()
     assert (done.sent, done.postponed) == (4, 1)
     assert len(bench.sink.tried) == 5
+    assert bench.tell() == Delivered(), "what waits for that place waits, too"
     bench.sink.fails = lambda letter: None
     bench.later(seconds=31)
     assert bench.tell().sent == 4
