@@ -116,9 +116,9 @@ def _sections(schema: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 def _inner(root: Mapping[str, Any], section: Mapping[str, Any], prefix: str) -> Iterator[str]:
     for key, value in section["properties"].items():
-        is_list = value.get("type") == "array"
-        path = f"{prefix}{key}" + ("[]" if is_list else "")
-        for kind in _kinds(root, value["items"] if is_list else value):
+        items = next((one["items"] for one in _branches(value) if one.get("type") == "array"), None)
+        path = f"{prefix}{key}" + ("" if items is None else "[]")
+        for kind in _kinds(root, value if items is None else items):
             chosen = kind["properties"].get("type", {}).get("const")
             head = f"`{path}`" + (f" of type `{chosen}`" if chosen else "")
             yield from (f"## {head}", "", kind.get("description", ""), "")
