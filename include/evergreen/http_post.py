@@ -244,15 +244,6 @@ def is_public(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
-@cache
-def trusted(file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001
-    """Return what the system trusts; `file` and `folder` are those that the environment names now.
-
-    Reading the authorities takes longer than all the rest of a request.
-    """
-    return ssl.create_default_context()
-
-
 def _reason(error: BaseException) -> str:
     """Return what the system said beneath the wrappings of the libraries."""
     said, inner = str(error), error.__cause__ or error.__context__

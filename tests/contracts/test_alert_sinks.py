@@ -657,7 +657,7 @@ class TestLog:
 
 @pytest.mark.parametrize(
     ("case", "library"),
-    [(TestSlackWebhook, "slack_sdk"), (TestSlackBot, "slack_sdk"), (TestWebhook, "httpx")],
+    [(TestSlackWebhook, "httpx"), (TestSlackBot, "httpx"), (TestWebhook, "httpx")],
 )
 def test_a_library_that_is_missing_is_named_with_the_extra_that_brings_it(case, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)

@@ -106,7 +106,7 @@ def test_a_sink_that_cannot_be_made_goes_no_further(bench):
     take_in(bench.messenger, bench.now)
 
     def missing(kind):
-        raise ImportError("no slack_sdk")
+        raise ImportError("no httpx")
 
     assert deliver(replace(bench.messenger, sink=missing), bench.now).postponed == 1
 

@@ -1,17 +1,16 @@
 """Messages in Slack, by incoming webhook or by bot token, which threads.
 
-Slack's own client makes the requests; `http_post` takes them to the server. The client's own way there
-follows redirects with the token in hand, and bounds neither the whole nor the size of an answer.
+Both are one POST of JSON. Slack's own client is not used: it follows redirects with the token in hand,
+bounds neither the whole of a request nor the size of an answer, and logs the webhook's URL.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from evergreen.alert_spec import SlackChannel
@@ -20,14 +19,9 @@ from evergreen.alerts.letter_words import Words, header_key, words_of
 from evergreen.alerts.slack_blocks import blocks_of, fallback_of
 from evergreen.connections import Connection, Connections
 from evergreen.errors import BadConfiguration
-from evergreen.http_post import Answer, Limits, NoAnswer, not_installed, post
+from evergreen.http_post import Answer, Limits, NoAnswer, post
 from evergreen.outbox import Letter, Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import hide
-
-if TYPE_CHECKING:
-    from urllib.request import Request
-
-    from slack_sdk.webhook import WebhookResponse
 
 METADATA_TYPE = "evergreen_message"
 BASE_URL = "https://slack.com/api/"
@@ -78,7 +72,8 @@ class SlackSink:
         line = _Line(self._limits, connection.extra.get("proxy") or None)
         try:
             if connection.conn_type == "slackwebhook":
-                answer = _by_webhook(_webhook_url(connection, where), words, line)
+                content = {"text": fallback_of(words, threaded=False), **_parts(words)}
+                answer = line.post(_webhook_url(connection, where), content)
                 _judge_webhook(answer, self._clock(), where)
                 return Receipt()
             if connection.conn_type == "slack":
@@ -117,71 +112,40 @@ class SlackSink:
         return Receipt(thread or said.ts)
 
 
+@dataclass(frozen=True, slots=True)
 class _Line:
-    """The way to the server; keeps the last answer, which the client gives back in parts only."""
+    """The way to the server."""
 
-    def __init__(self, limits: Limits, proxy: str | None) -> None:
-        self._limits = limits
-        self._proxy = proxy
-        self.answer = Answer(0, "")
+    limits: Limits
+    proxy: str | None
 
-    def carry(self, url: str, request: Request) -> Answer:
-        body = request.data if isinstance(request.data, bytes) else b""
-        headers = dict(request.header_items())
-        self.answer = post(url, body, headers, self._limits, proxy=self._proxy)
-        return self.answer
+    def post(self, url: str, content: Mapping[str, Any], **headers: str) -> Answer:
+        body = json.dumps(content, ensure_ascii=False).encode()
+        head = {"content-type": "application/json; charset=utf-8", **headers}
+        return post(url, body, head, self.limits, proxy=self.proxy)
 
 
-def _by_webhook(url: str, words: Words, line: _Line) -> Answer:
-    try:
-        from slack_sdk import WebhookClient
-        from slack_sdk.webhook import WebhookResponse
-    except ImportError:
-        raise not_installed("slack_sdk") from None
-
-    class Client(WebhookClient):
-        def _perform_http_request_internal(self, url: str, req: Request) -> WebhookResponse:
-            answer = line.carry(url, req)
-            return WebhookResponse(
-                url=url, status_code=answer.status, body=answer.text, headers=dict(answer.headers)
-            )
-
-    client = Client(url, logger=_silent(), retry_handlers=[])
-    client.send_dict({"text": fallback_of(words, threaded=False), **_parts(words)})
-    return line.answer
-
-
+@dataclass(frozen=True, slots=True)
 class _Bot:
     """A bot in a channel."""
 
-    def __init__(self, token: str, base_url: str, channel: str, line: _Line) -> None:
-        self._token, self._base_url, self._channel, self._line = token, base_url, channel, line
+    token: str
+    base_url: str
+    channel: str
+    line: _Line
 
     def say(self, words: Words, key: str, thread: str | None) -> _Said:
-        try:
-            from slack_sdk import WebClient
-            from slack_sdk.errors import SlackApiError
-        except ImportError:
-            raise not_installed("slack_sdk") from None
-        line = self._line
-
-        class Client(WebClient):
-            def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-                answer = line.carry(url, req)
-                return {"status": answer.status, "headers": answer.headers, "body": answer.text}
-
-        client = Client(self._token, self._base_url, logger=_silent(), retry_handlers=[])
-        with suppress(SlackApiError):  # what it says is in the answer
-            client.chat_postMessage(
-                channel=self._channel,
-                text=fallback_of(words, threaded=thread is not None),
-                thread_ts=thread,
-                metadata={"event_type": METADATA_TYPE, "event_payload": {"key": header_key(key)}},
-                parse="none",
-                link_names=False,
-                **_parts(words),
-            )
-        return _Said(line.answer)
+        content = {
+            "channel": self.channel,
+            "text": fallback_of(words, threaded=thread is not None),
+            "metadata": {"event_type": METADATA_TYPE, "event_payload": {"key": header_key(key)}},
+            "parse": "none",
+            "link_names": False,
+            **({} if thread is None else {"thread_ts": thread}),
+            **_parts(words),
+        }
+        url = f"{self.base_url.rstrip('/')}/chat.postMessage"
+        return _Said(self.line.post(url, content, authorization=f"Bearer {self.token}"))
 
 
 class _Said:
@@ -220,11 +184,6 @@ def _parts(words: Words) -> dict[str, Any]:
         "unfurl_links": False,
         "unfurl_media": False,
     }
-
-
-def _silent() -> logging.Logger:
-    """Return a logger that says nothing: the client's would log the webhook's URL, a secret."""
-    return logging.Logger("silent", level=logging.CRITICAL + 1)
 
 
 def _token(connection: Connection, where: str) -> str:
