@@ -98,3 +98,18 @@ def test_a_broken_fleet_file_is_named_after_what_was_due_was_told(home, capsys, 
     captured = capsys.readouterr()
     assert "1 message sent" in captured.out
     assert "fleet.yaml:1:9" in captured.err
+
+
+def test_of_a_storm_the_first_are_sent_and_the_others_are_said_to_wait(home, capsys):
+    for number in range(8):
+        happen(home, f"failed/m{number}/1", f"m{number}")
+    assert main(["notify"]) == OK
+    assert "5 messages sent" in capsys.readouterr().out
+    assert main(["notify", "--json"]) == OK
+    assert json.loads(capsys.readouterr().out) == {
+        "events": 0,
+        "sent": 0,
+        "postponed": 0,
+        "given_up": 0,
+        "waiting": 3,
+    }

@@ -26,12 +26,13 @@ def notify(arguments: Namespace) -> int:
     with open_messenger(settings, from_environment) as messenger:
         events = take_in(messenger, datetime.now(UTC))
         done = deliver(messenger, datetime.now(UTC), arguments.seconds)
+        waiting = sum(one.state == "waiting" for one in messenger.outbox.undelivered())
     if arguments.json:
-        say_json({"events": events, **asdict(done)})
+        say_json({"events": events, **asdict(done), "waiting": waiting})
     else:
         say(
             f"{counted(events, 'event')} taken in; {counted(done.sent, 'message')} sent, "
-            f"{done.postponed} to be tried again, {done.given_up} given up"
+            f"{done.postponed} failed for now, {done.given_up} given up; {waiting} wait for their time"
         )
     if settings.alerts is not None:
         read_fleet(settings.alerts)
