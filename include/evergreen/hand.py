@@ -27,8 +27,8 @@ LONGEST_WHY = 500
 class Deed:
     """One thing that a person did. `why` is one line, as they wrote it.
 
-    `version` is the one that serves after it (pin, rollback), `only` the one duty that is paused or
-    resumed; None: all.
+    `version` is the one that serves after it (pin, rollback), `previous` the one that a rollback took
+    out of service, `only` the one duty that is paused or resumed; None: all.
     """
 
     action: HandAction
@@ -36,6 +36,7 @@ class Deed:
     why: str
     version: int | None = None
     only: Pausable | None = None
+    previous: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def _moments(workspace: Workspace, check: Check) -> list[Moment]:
     said = [(past.request.as_of, "retrain asked for") for past in past_requests(workspace.ledger, model)]
     for entry in workspace.ledger.entries(model=model, kind="release"):
         release = from_json(Release, entry.body)
-        said.append((release.as_of, f"version {release.version.number} released"))
+        came = "released" if release.restored is None else "brought back"
+        said.append((release.as_of, f"version {release.version.number} {came}"))
     words: dict[object, list[str]] = {}
     for at, what in said:
         if at <= check.as_of and what not in words.setdefault(at, []):

@@ -293,7 +293,7 @@ def test_an_answer_ends_its_question_and_a_missing_one_is_severe():
 @pytest.mark.parametrize(
     ("deed", "name", "severity"),
     [
-        (Deed("rollback", "bob", "it is wrong", 2), "rolled_back", "high"),
+        (Deed("rollback", "bob", "it is wrong", 2, previous=3), "rolled_back", "high"),
         (Deed("pin", "bob", "audit", 2), "by_hand", "low"),
         (Deed("unpin", "bob", "audit is over"), "by_hand", "low"),
         (Deed("pause", "bob", "holidays", only="score"), "by_hand", "low"),
@@ -305,6 +305,12 @@ def test_a_deed_says_who_did_it_and_why(deed, name, severity):
     assert (event.name, event.severity) == (name, severity)
     assert event.headline.endswith(", by bob.")
     assert event.lines == (f"Why: {deed.why}",)
+
+
+def test_a_rollback_says_from_where_to_where_and_how_to_undo_it():
+    event = told("hand", Deed("rollback", "bob", "it is wrong", 2, previous=3), key="hand/churn/hand/1")
+    assert event.headline == "churn was rolled back from version 3 to version 2, by bob."
+    assert event.command == 'evergreen rollback churn --to 3 --why "…"'
 
 
 def outcome_of_message(**parts):
@@ -360,7 +366,7 @@ def test_every_command_that_is_named_is_one():
         told("retrain_decided", RetrainDecision(RUN, AS_OF, "hold", ("hold: x",))),
         told("approval_asked", ASKED),
         told("approval_answered", ANSWERED),
-        told("hand", Deed("rollback", "bob", "x", 2), key="hand/1"),
+        told("hand", Deed("rollback", "bob", "x", 2, previous=3), key="hand/1"),
         told("hand", Deed("pause", "bob", "x"), key="hand/2"),
         told("not_told", outcome_of_message(why="no answer")),
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from evergreen.alerts.channels import channel_of
 from evergreen.alerts.event import Notice
+from evergreen.hand import Deed
 from evergreen.ledger import open_ledger
 from evergreen.ports import Ledger
 from evergreen.results import Retrain, RunReport, from_json, to_json
@@ -147,6 +148,15 @@ def test_a_model_without_an_answer_for_too_long_is_stale_and_told_so_once(ledger
     assert "no retrain has come to an answer since" in told.headline
     assert "45 days" in told.headline
     assert told.lines == ("No version serves yet.", "Retrains are made only when asked for.")
+
+
+def test_a_stale_model_that_a_person_paused_says_so(ledger, models):
+    write(models)
+    run(ledger, "kept")
+    lease = ledger.acquire("churn", "churn/hand", "hand")
+    ledger.append("hand", "hand/churn/hand/1", to_json(Deed("pause", "ana", "a move")), lease)
+    (told,) = look(ledger, models)
+    assert any(line.startswith("It is paused by ana since") for line in told.lines)
 
 
 def test_runs_that_come_to_nothing_do_not_keep_a_model_fresh(ledger, models):

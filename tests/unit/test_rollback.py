@@ -76,7 +76,7 @@ def test_the_champion_before_serves_again_and_the_ledger_says_who_and_why(bench:
     assert champions(bench) == (1, 1, 1)
     assert (release.version.number, release.previous) == (1, 2)
     assert bench.ledger.bodies("hand") == [
-        {"action": "rollback", "who": "ana", "why": WHY, "version": 1, "only": None}
+        {"action": "rollback", "who": "ana", "why": WHY, "version": 1, "only": None, "previous": 2}
     ]
     assert [row.kind for row in bench.ledger.rows][-3:] == ["release_intended", "hand", "release"]
     assert bench.ledger.holder("churn") is None, "the next run need not wait"

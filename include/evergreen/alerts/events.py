@@ -128,7 +128,7 @@ def _answered(entry: Entry, _: Context) -> Event:
 
 
 _UNDO: Mapping[str, str] = {
-    "rollback": 'evergreen pin {model} --why "…"',
+    "rollback": 'evergreen rollback {model} --to {previous} --why "…"',
     "pin": 'evergreen unpin {model} --why "…"',
     "unpin": 'evergreen pin {model} --why "…"',
     "pause": 'evergreen resume {model} --why "…"',
@@ -141,7 +141,7 @@ def _by_hand(entry: Entry, _: Context) -> Event:
     back = deed.action == "rollback"
     only = f" ({deed.only} only)" if deed.only else ""
     done = {
-        "rollback": f"rolled back to version {deed.version}",
+        "rollback": f"rolled back from version {deed.previous} to version {deed.version}",
         "pin": f"pinned on version {deed.version}: no retrain releases anything",
         "unpin": "unpinned: retrains may release again",
         "pause": f"paused{only}: no run begins",
@@ -156,7 +156,7 @@ def _by_hand(entry: Entry, _: Context) -> Event:
         severity=severity,
         headline=shown(f"{entry.model} was {done}, by {deed.who}."),
         lines=lines_of([f"Why: {deed.why}"]),
-        command=_UNDO[deed.action].format(model=entry.model),
+        command=_UNDO[deed.action].format(model=entry.model, previous=deed.previous),
     )
 
 

@@ -135,7 +135,8 @@ def rollback(workspace: Workspace, plan: Plan, who: str, why: str) -> Release:
     """
     if plan.done:
         return plan.champion
-    deed = Deed("rollback", who, why, plan.target.version.number)
+    to, gone = plan.target.version.number, plan.champion.version.number
+    deed = Deed("rollback", who, why, to, previous=gone)
     lease: Lease | None = None
     try:
         with holding(workspace, plan.run_key, "rollback") as lease:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from evergreen.alerts.event import Notice
+from evergreen.hand_questions import standing
 from evergreen.ports import Entry, Ledger
 from evergreen.results import Release, RunReport, from_json
 from evergreen.spec import ModelSpec
@@ -67,8 +68,10 @@ def _lines(ledger: Ledger, spec: ModelSpec, since: Entry) -> Iterable[str]:
         release = from_json(Release, champion.body)
         yield (
             f"Version {release.version.number} serves, trained on data up to "
-            f"{release.as_of:%Y-%m-%d %H:%M} UTC."
+            f"{release.trained_as_of:%Y-%m-%d %H:%M} UTC."
         )
+    for line in standing(ledger, spec.name).lines():
+        yield f"It is {line}"
     last = ledger.last(spec.name, "run_finished")
     if last is not None and last.seq > since.seq:
         yield f"Since then: {from_json(RunReport, last.body).summary}"
