@@ -74,6 +74,7 @@ BENCHMARKS = {
     "ingest": Benchmark("Reading rows into a snapshot", arguments=("--rows", "1000000", "10000000")),
     "ledger": Benchmark("The ledger"),
     "alerts": Benchmark("Alerts"),
+    "alerts_airflow": Benchmark("From a failure to its message"),
     "gate_null": Benchmark(
         "Equally good models", GATE, picture="Wrong promotions of equally good models, by rule"
     ),

@@ -1,0 +1,107 @@
+"""From a failure to its message: seconds from the moment a step writes its failure into the ledger to the
+moment a web server on this machine has the message, in a real Airflow with its scheduler.
+
+Each run of a model whose table is empty fails in its second task. The task's own callback, in the task's
+process, writes the notice down and delivers it; nothing waits for the fleet's DAG, which is not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evergreen.demo.airflow_home import start_airflow
+from evergreen.ledger import open_ledger
+from tests.contracts.web_server import WebServer, web_server
+from tests.integration.test_real_airflow import ROOT, Api, World, model_text, write_warehouse
+
+ALERTS = """\
+retries: {attempts: 0, delay: 0 minutes}
+alerts: [{type: webhook, connection: hook, private_network: true, events: [failed]}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Seconds from each failure to its message."""
+
+    message: list[float]
+
+
+@contextmanager
+def world(folder: Path, models: list[str], hook: WebServer) -> Iterator[World]:
+    """Run an Airflow whose models all fail."""
+    (folder / "dags" / "models").mkdir(parents=True)
+    shutil.copy(ROOT / "dags" / "evergreen_models.py", folder / "dags")
+    write_warehouse(folder / "warehouse.db")
+    for name in models:
+        text = model_text(name, more=ALERTS).replace("WHERE at", "WHERE id < 0 AND at")
+        (folder / "dags" / "models" / f"{name}.yaml").write_text(text)
+    connection = {"conn_type": "http", "host": "127.0.0.1", "schema": "http", "port": hook.port}
+    airflow = start_airflow(
+        folder / "airflow",
+        folder / "dags",
+        port=18110,
+        extra_env={
+            "EVERGREEN_HOME": str(folder / "evergreen"),
+            "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{folder / 'warehouse.db'}",
+            "AIRFLOW_CONN_HOOK": json.dumps(connection | {"password": "signed with this"}),
+        },
+    )
+    try:
+        with Api(airflow) as api:
+            api.wait_for_dags([f"{name}__retrain" for name in models])
+            yield World(airflow, api, folder / "dags" / "models", folder / "evergreen")
+    finally:
+        airflow.stop()
+
+
+def measure(count: int) -> Delays:
+    """Let so many runs fail, one after another, and return how long each message took."""
+    models = [f"m{number}" for number in range(count)]
+    arrived: dict[str, float] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        web_server() as hook,
+        world(Path(folder), models, hook) as running,
+    ):
+        for name in models:
+            running.api.unpause(f"{name}__retrain")
+            running.api.trigger(f"{name}__retrain")
+            while len(hook.requests) <= len(arrived):
+                time.sleep(0.01)
+            arrived[name] = time.time()
+            assert hook.requests[-1].json["data"]["model"] == name
+        ledger = open_ledger(f"sqlite:///{running.home / 'ledger.db'}", 600)
+        failed = {entry.model: entry.at.timestamp() for entry in ledger.entries(kind="step_failed")}
+        ledger.close()
+    return Delays([arrived[name] - failed[name] for name in models])
+
+
+def markdown(delays: Delays) -> str:
+    """Return the figures as Markdown."""
+    low, middle, high = np.quantile(delays.message, [0.1, 0.5, 0.9])
+    return (
+        f"{len(delays.message)} failures: median **{middle:.1f} s**, "
+        f"one in ten within {low:.1f} s, nine in ten within {high:.1f} s."
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=15, help="how many runs fail")
+    print(markdown(measure(parser.parse_args().count)))
+
+
+if __name__ == "__main__":
+    main()
