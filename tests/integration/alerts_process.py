@@ -87,7 +87,7 @@ def hurry() -> None:
     delivering = sys.modules["evergreen.steps.alerts.deliver"]
     delivering.CLAIM_SECONDS = CLAIM_SECONDS
     delivering.FIRST_WAIT = delivering.LONGEST_WAIT = timedelta(seconds=0.2)
-    storms.HOLD = timedelta(seconds=0.3)
+    storms.HOLD, storms.SPAN = timedelta(seconds=0.3), timedelta(seconds=2)
 
 
 def die_at(number: int) -> None:
