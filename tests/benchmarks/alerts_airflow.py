@@ -1,5 +1,5 @@
-"""From a failure to its message: seconds from the moment a step writes its failure into the ledger to the
-moment a web server on this machine has the message, in a real Airflow with its scheduler.
+"""From a failure to its message: seconds from the moment a step writes its failure into the ledger to
+the moment a web server on this machine has the message, in a real Airflow with its scheduler.
 
 Each run of a model whose table is empty fails in its second task. The task's own callback, in the task's
 process, writes the notice down and delivers it; nothing waits for the fleet's DAG, which is not there.
