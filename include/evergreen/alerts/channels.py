@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,6 +22,7 @@ def canonical(channel: Channel) -> str:
     return canonical_form(said | {"type": channel.type}).decode()
 
 
+@lru_cache(maxsize=1024)
 def channel_of(text: str) -> Channel:
     """Return the channel that a text of `canonical` describes.
 
