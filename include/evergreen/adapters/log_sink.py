@@ -27,5 +27,5 @@ class LogSink:
         parts += [f"{label.lower()} {value}" for label, value in words.facts]
         parts += [words.url, *(f"{what.lower()}: {command}" for what, command in words.commands)]
         said = "; ".join(filter(None, parts))
-        logger.log(level, "%s: %s [%s]", words.title, said, letter.message.key)
+        logger.log(level, "%s %s [%s]", words.title, said, letter.message.key)
         return Receipt()

@@ -19,7 +19,7 @@ from evergreen.evidence.words import refitted, sentences
 from evergreen.hand_questions import standing
 from evergreen.ledger.questions import PastRun, Reasoning, history, just_after, reasoning
 from evergreen.ports import Entry, Ledger
-from evergreen.results import Refit, Release, Retrain, RunReport, from_json, to_json
+from evergreen.results import Refit, Release, Retrain, RunReport, Withheld, from_json, to_json
 from evergreen.settings import Settings
 from evergreen.text import plain
 from evergreen.wiring import open_ledger
@@ -150,6 +150,8 @@ def _shipped(found: Reasoning) -> tuple[str, ...]:
             "the model trained once more" if release.candidate.refit_of else "the model that was tested"
         )
         return (*told, f"Version {release.version.number} was released: {which}.")
+    if found.withheld is not None:
+        return (*told, f"This run released nothing: {from_json(Withheld, found.withheld.body).why}.")
     ended = "." if found.run_finished else ", and the run has not ended."
     return (*told, f"This run released nothing{ended}")
 

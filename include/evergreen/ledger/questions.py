@@ -80,7 +80,8 @@ class Reasoning:
 
     `comparison` is None where no run had compared anything; `release` and `run_finished` are those of
     the comparison's run, None where it released nothing or has not ended. `asked` is its newest question
-    to people, `approval` the answer to that.
+    to people, `approval` the answer to that; `withheld` says that a pin or a pause kept it from being
+    released.
     """
 
     model: str
@@ -92,6 +93,7 @@ class Reasoning:
     run_finished: Entry | None = None
     asked: Entry | None = None
     approval: Entry | None = None
+    withheld: Entry | None = None
 
 
 def history(ledger: Ledger, model: str) -> list[PastRun]:
@@ -180,6 +182,7 @@ def reasoning(
         newest.get("run_finished"),
         newest.get("approval_asked"),
         _answer_to(ledger, newest.get("approval_asked"), before),
+        newest.get("release_withheld"),
     )
 
 
