@@ -8,16 +8,21 @@ DAG("load_flights", on_failure_callback=EvergreenNotifier(
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
 from evergreen.alert_spec import EventName, Severity
+from evergreen.redaction import redact
 from evergreen.text import plain
 
 if TYPE_CHECKING:
+    import jinja2
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 LONGEST_HEADLINE = 300
 MOST_LINES = 12
@@ -65,6 +70,18 @@ class EvergreenNotifier(BaseNotifier):
         self.cause = cause
         self.closes = tuple(closes)
         self.about = about
+
+    def render_template_fields(
+        self, context: Context, jinja_env: jinja2.Environment | None = None
+    ) -> None:
+        """Render; what does not is told as it was written, with the reason, rather than not at all."""
+        written = self.headline, list(self.lines)
+        try:
+            super().render_template_fields(context, jinja_env)
+        except Exception as exc:  # noqa: BLE001 - whatever a template of somebody's raises
+            why = f"This message's template does not render: {type(exc).__name__}: {exc}"
+            log.warning("%s", redact(why))
+            self.headline, self.lines = written[0], [*written[1], redact(why)]
 
     def notify(self, context: Context) -> None:
         """Write the notice and tell it."""

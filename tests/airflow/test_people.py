@@ -157,6 +157,16 @@ def test_the_notifier_renders_its_templates_and_works_without_a_loop_to_hold_up(
     assert any(head.startswith("Over after") for head in headlines[1:])
 
 
+@pytest.mark.parametrize("headline", ["{{ what", "{{ nothing.there.at_all }}", "{{ 1 / 0 }}"])
+def test_a_template_that_does_not_render_is_told_as_it_is_written_with_the_reason(bench, headline):
+    from evergreen_airflow.notifiers import EvergreenNotifier
+
+    EvergreenNotifier(headline=headline, lines=["{{ 7 * 7 }}"])(context())
+    (letter,) = bench.sink.letters
+    assert letter.message.event.headline == headline
+    assert "does not render" in letter.message.event.lines[-1]
+
+
 @pytest.mark.parametrize("channels", [[{"type": "pigeon"}], [{"type": "email", "to": ["nobody"]}]])
 def test_a_notifier_with_a_channel_that_is_none_is_refused_where_it_is_written(channels):
     from evergreen_airflow.notifiers import EvergreenNotifier

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import TaskAwaitingInput
-from airflow.sdk.execution_time.hitl import get_hitl_detail_content_detail, upsert_hitl_detail
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from evergreen import approval_form
+from evergreen import airflow_answers, approval_form
 from evergreen.approval import lets_release
 from evergreen.approval_questions import standing
 from evergreen.approval_results import Answer, Asked, NotNeeded
@@ -81,7 +81,7 @@ class ApproveOperator(StepOperator):
             log.warning("this answer does not count, the question stays open: %s", redact(str(exc)))
 
     def _response(self, run: Run) -> Mapping[str, Any]:
-        """Return what the form holds: handed over by Airflow, or left by a try that was killed."""
+        """Return what the form holds: handed over by Airflow, or left by a try that was ended."""
         event = getattr(self, "_event", None)
         return event if event is not None else _left_behind(run)
 
@@ -107,21 +107,23 @@ class ApproveOperator(StepOperator):
 
 
 def _left_behind(run: Run) -> Mapping[str, Any]:
-    """Return the answer in the form of a try that was killed before it took it; empty: there is none."""
+    """Return the answer in the form of a try that was ended before it took it; empty: there is none.
+
+    Airflow gives a task no other way to see it than the public API. Without a connection to that, the
+    question is simply open again.
+    """
+    from evergreen_airflow.configuration import settings_from_airflow
+    from evergreen_airflow.connections import from_airflow
+
+    connection_id = settings_from_airflow().airflow_connection
+    if connection_id is None:
+        return {}
+    dag_run = run.context["dag_run"]
     try:
-        found = get_hitl_detail_content_detail(run.context["ti"].id)
-    except Exception as exc:  # noqa: BLE001 - Airflow says by an error that nothing was asked yet
-        log.debug("no form was put up before: %s", exc)
+        return airflow_answers.given(from_airflow(connection_id), dag_run.dag_id, dag_run.run_id)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, the question is asked again
+        log.warning("the form was not read: %s: %s", type(exc).__name__, redact(str(exc)))
         return {}
-    if not found.response_received:
-        return {}
-    user = found.responded_by_user
-    return {
-        "chosen_options": found.chosen_options,
-        "params_input": found.params_input,
-        "responded_at": found.responded_at,
-        "responded_by_user": None if user is None else {"id": user.id, "name": user.name},
-    }
 
 
 def _answer(response: Mapping[str, Any], asked: Asked) -> Answer | None:
