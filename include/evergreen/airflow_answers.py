@@ -1,7 +1,8 @@
-"""Answers a question through Airflow's REST API: Airflow says who answers, and whether they may."""
+"""Airflow's form through its REST API: answers it, as a user of Airflow, and reads its answer."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from evergreen.airflow_rest import http_library, run_path, signed_in
@@ -14,7 +15,7 @@ from evergreen.redaction import redact
 TASK = "approve"
 
 
-def give(connection: Connection, dag_id: str, run_id: str, asked: Asked, given: Answer) -> str:
+def give(connection: Connection, dag_id: str, run_id: str, asked: Asked, said: Answer) -> str:
     """Give an answer to Airflow's form and return the name of the user that Airflow takes us for.
 
     Raises:
@@ -23,13 +24,14 @@ def give(connection: Connection, dag_id: str, run_id: str, asked: Asked, given: 
         StoreUnavailable: Airflow did not answer.
     """
     httpx = http_library()
-    path = f"{run_path(dag_id, run_id)}/taskInstances/{TASK}/-1/hitlDetails"
-    option = next(name for name, word in OPTIONS.items() if word == given.answer)
-    entered = {REASON: given.reason or None, EVIDENCE: given.evidence or asked.evidence}
+    option = next(name for name, word in OPTIONS.items() if word == said.answer)
+    entered = {REASON: said.reason or None, EVIDENCE: said.evidence or asked.evidence}
     where = f"connection {connection.id!r}"
     try:
         with signed_in(connection) as client:
-            answer = client.patch(path, json={"chosen_options": [option], "params_input": entered})
+            answer = client.patch(
+                _path(dag_id, run_id), json={"chosen_options": [option], "params_input": entered}
+            )
     except httpx.HTTPStatusError as exc:
         if exc.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
             raise BadConfiguration(
@@ -45,6 +47,25 @@ def give(connection: Connection, dag_id: str, run_id: str, asked: Asked, given: 
         user: dict[str, Any] = answer.json().get("responded_by") or {}
         return str(user.get("name") or user.get("id") or connection.login)
     raise _refused(answer.status_code, answer.text, asked, connection)
+
+
+def given(connection: Connection, dag_id: str, run_id: str) -> dict[str, Any]:
+    """Return how the form of a run was answered, as Airflow hands it to a task; empty: it was not.
+
+    Raises:
+        BadConfiguration: the connection names no host, or httpx is not installed.
+        httpx.HTTPError: Airflow did not answer, or refused.
+    """
+    with signed_in(connection) as client:
+        form: dict[str, Any] = client.get(_path(dag_id, run_id)).raise_for_status().json()
+    if not form.get("response_received"):
+        return {}
+    kept = {name: form.get(name) for name in ("chosen_options", "params_input", "responded_by_user")}
+    return {**kept, "responded_at": datetime.fromisoformat(form["responded_at"])}
+
+
+def _path(dag_id: str, run_id: str) -> str:
+    return f"{run_path(dag_id, run_id)}/taskInstances/{TASK}/-1/hitlDetails"
 
 
 def _refused(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from evergreen.approval_results import Answered, Asked, Standing
-from evergreen.entry_keys import entry_key
+from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
 
@@ -32,15 +32,22 @@ def newest_question(ledger: Ledger, run_key: str) -> Entry | None:
 def waits(ledger: Ledger, run_key: str, now: datetime) -> Asked | None:
     """Return the question that a run waits with, or None: it has none, an answer, or no time left."""
     entry = newest_question(ledger, run_key)
-    return None if entry is None or not _waits(ledger, entry, now) else from_json(Asked, entry.body)
+    if entry is None or not _is_open(ledger, entry):
+        return None
+    asked = from_json(Asked, entry.body)
+    return asked if now < asked.deadline else None
 
 
 def waiting(ledger: Ledger, now: datetime, model: str | None = None) -> list[Asked]:
     """Return the questions that wait for an answer, of one model or of all, in order of their asking."""
-    newest: dict[str, Entry] = {}
-    for entry in ledger.entries(model=model, kind="approval_asked"):
-        newest[from_json(Asked, entry.body).run_key] = entry
-    return [from_json(Asked, entry.body) for entry in newest.values() if _waits(ledger, entry, now)]
+    found = (from_json(Asked, entry.body) for entry in _open_questions(ledger, model))
+    return [asked for asked in found if now < asked.deadline]
+
+
+def overdue(ledger: Ledger, now: datetime) -> list[Asked]:
+    """Return the questions whose time is over and of which nobody has written so: their runs sleep."""
+    found = (from_json(Asked, entry.body) for entry in _open_questions(ledger, None))
+    return [asked for asked in found if asked.deadline <= now]
 
 
 def ended_after(ledger: Ledger, run_key: str, question: Entry) -> bool:
@@ -53,11 +60,18 @@ def answer_key(asked: Asked) -> str:
     return entry_key("approval_answered", asked.run_key, asked.number)
 
 
-def _waits(ledger: Ledger, question: Entry, now: datetime) -> bool:
+def _open_questions(ledger: Ledger, model: str | None) -> Iterator[Entry]:
+    """Yield each run's newest question that has no answer, of runs that are not over."""
+    newest: dict[str, Entry] = {}
+    for entry in ledger.entries(model=model, kind="approval_asked"):
+        newest[run_key_of(entry.key)] = entry
+    return (entry for entry in newest.values() if _is_open(ledger, entry))
+
+
+def _is_open(ledger: Ledger, question: Entry) -> bool:
     asked = from_json(Asked, question.body)
     return (
-        now < asked.deadline
-        and ledger.find(answer_key(asked)) is None
+        ledger.find(answer_key(asked)) is None
         and ledger.find(entry_key("release_intended", asked.run_key)) is None
         and not ended_after(ledger, asked.run_key, question)
     )

@@ -27,13 +27,14 @@ class Airflow:
 
     def __init__(self) -> None:
         self.form: dict[str, Any] | None = None
-        self.left_behind: Any = None
+        self.left_behind: dict[str, Any] | None = None
 
     def put_up(self, **form: Any) -> None:
         if self.form is None:
             self.form = form
 
-    def left(self, ti_id: str) -> Any:
+    def given(self, connection: Any, dag_id: str, run_id: str) -> dict[str, Any]:
+        assert (dag_id, run_id) == ("churn__retrain", RUN_ID)
         if self.left_behind is None:
             raise RuntimeError("404")
         return self.left_behind
@@ -46,7 +47,9 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
 
     stand_in = Airflow()
     monkeypatch.setattr(module, "upsert_hitl_detail", stand_in.put_up)
-    monkeypatch.setattr(module, "get_hitl_detail_content_detail", stand_in.left)
+    monkeypatch.setattr("evergreen.airflow_answers.given", stand_in.given)
+    monkeypatch.setenv("EVERGREEN_AIRFLOW_CONNECTION", "own_api")
+    monkeypatch.setenv("AIRFLOW_CONN_OWN_API", "http://reporter:secret-of-it@127.0.0.1:9")
     monkeypatch.setattr(module, "write_note", lambda *_: None)
     monkeypatch.setattr(people, "tell_people", lambda: None)
     return stand_in
@@ -209,19 +212,13 @@ def test_the_end_of_the_time_is_an_answer_and_no_failure(bench: Bench, task: Tas
     assert (answered["answer"], answered["how"]) == ("timeout", "scheduler")
 
 
-def test_an_answer_that_a_killed_try_left_in_the_form_is_taken_by_the_next(
+def test_an_answer_that_an_ended_try_left_in_the_form_is_taken_by_the_next(
     bench: Bench, airflow: Airflow, task: Task
 ):
     won(bench)
     with parked():
         task()
-    airflow.left_behind = SimpleNamespace(
-        response_received=True,
-        chosen_options=["Approve"],
-        params_input={"reason": None},
-        responded_at=datetime.now(UTC),
-        responded_by_user=SimpleNamespace(id="alice", name="alice"),
-    )
+    airflow.left_behind = event()
     assert task()["who"] == "alice"
 
 

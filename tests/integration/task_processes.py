@@ -110,11 +110,7 @@ def run_task(model_file: Path, order: dict) -> int:
 
 def without_forms() -> AbstractContextManager[object]:
     """Leave out the forms that Airflow keeps in its database."""
-    return mock.patch.multiple(
-        "evergreen_airflow.operators.approve",
-        upsert_hitl_detail=lambda **_: None,
-        get_hitl_detail_content_detail=lambda _: SimpleNamespace(response_received=False),
-    )
+    return mock.patch("evergreen_airflow.operators.approve.upsert_hitl_detail", autospec=True)
 
 
 def approved_by(who: str) -> dict:

@@ -402,3 +402,14 @@ def test_a_summary_of_a_run_that_waits_says_whom_it_asks_and_how_to_answer(bench
     assert told.outcome == "waiting"
     assert "waits for the approval of alice or bob (not carol)" in told.summary
     assert told.summary.endswith(f"evidence {asked.evidence[:12]}): evergreen approve {key})")
+
+
+def test_silence_is_written_down_once_even_where_the_run_is_never_gone_on_with(bench: Bench):
+    key = won(bench)
+    asked = ask(bench, key)
+    assert approve.end_overdue(bench.ledger, asked.deadline - timedelta(seconds=1)) == []
+    (ended,) = approve.end_overdue(bench.ledger, asked.deadline)
+    assert (ended.run_key, ended.answer, ended.number) == (key, "timeout", 1)
+    assert approve.end_overdue(bench.ledger, asked.deadline) == []
+    assert steps.release(bench.workspace, key) is None
+    assert steps.report(bench.workspace, key).outcome == "kept"

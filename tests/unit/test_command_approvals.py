@@ -64,6 +64,7 @@ class Airflow:
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.status = 200
         self.sign_in = 201
+        self.form: dict[str, Any] = {}
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,6 +78,9 @@ class Airflow:
                 self.answer(stand_in.status, {"responded_by": name, "detail": f"no {PASSWORD}"})
 
             do_PATCH = do_POST  # noqa: N815 - the server's own name
+
+            def do_GET(self) -> None:
+                self.answer(stand_in.status, stand_in.form)
 
             def answer(self, status: int, body: dict[str, Any]) -> None:
                 self.send_response(status)
@@ -191,6 +195,34 @@ def test_with_a_connection_airflow_says_who_answers_and_the_task_writes_it_down(
     }
     assert "more_data by alice, given to Airflow" in capsys.readouterr().out
     assert bench.ledger.bodies("approval_answered") == []
+
+
+@pytest.mark.parametrize("received", [True, False])
+def test_how_a_form_was_answered_is_read_back_as_airflow_hands_it_to_a_task(
+    airflow: Airflow, received: bool
+):
+    from evergreen.airflow_answers import given
+    from evergreen.connections import from_environment
+
+    airflow.form = {
+        "response_received": received,
+        "chosen_options": ["Approve"],
+        "params_input": {"reason": "good"},
+        "responded_by_user": {"id": "alice", "name": "alice"},
+        "responded_at": "2026-01-01T12:00:00Z",
+        "subject": "Release?",
+    }
+    told = given(from_environment("own_api"), "churn__retrain", "manual__1")
+    assert told == (
+        {
+            "chosen_options": ["Approve"],
+            "params_input": {"reason": "good"},
+            "responded_by_user": {"id": "alice", "name": "alice"},
+            "responded_at": datetime(2026, 1, 1, 12, tzinfo=UTC),
+        }
+        if received
+        else {}
+    )
 
 
 def test_a_run_that_airflow_knows_nothing_of_is_answered_in_the_ledger(bench: Bench, airflow: Airflow):

@@ -8,10 +8,17 @@ command line. `approved` is what `release` asks; nothing else lets a version bef
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from evergreen.approval import covers, evidence_digest, lets_release, refusal
-from evergreen.approval_questions import answer_key, ended_after, newest_question, standing
+from evergreen.approval_questions import (
+    answer_key,
+    ended_after,
+    newest_question,
+    overdue,
+    standing,
+)
 from evergreen.approval_results import Answer, Answered, Asked, NotNeeded
 from evergreen.comparison import Comparison
 from evergreen.errors import AnswerRefused, ApprovalMissing, KeyConflict, LeaseLost
@@ -101,6 +108,18 @@ def answer(ledger: Ledger, run_key: str, given: Answer) -> Answered:
         log.info("%s: %s by %s (%s)", run_key, answered.answer, answered.who, answered.how)
         return answered
     raise AssertionError("an answer is taken, refused, or given up")
+
+
+def end_overdue(ledger: Ledger, now: datetime) -> list[Answered]:
+    """Write down of every question whose time is over that nobody answered, and return what was written.
+
+    A run that waits in Airflow does so itself; one begun by `evergreen run` may never be gone on with.
+    """
+    ended = []
+    for asked in overdue(ledger, now):
+        with suppress(AnswerRefused):  # somebody else wrote it, or the answer, at this moment
+            ended.append(answer(ledger, asked.run_key, Answer("timeout", None, "scheduler", now)))
+    return ended
 
 
 def approved(workspace: Workspace, retrain: Retrain, version: Version, comparison: Comparison) -> bool:
