@@ -356,6 +356,12 @@ COMMANDS: tuple[Command, ...] = (
                 "how long to go on delivering (default: 60)",
                 {"type": float, "default": 60.0, "metavar": "N"},
             ),
+            Arg(
+                ("--test",),
+                "only send a test message to every channel of this model, and say what it met",
+                {"metavar": "NAME"},
+            ),
+            _MODELS,
             _JSON,
         ),
     ),

@@ -6,13 +6,17 @@ from argparse import Namespace
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from evergreen.alerts.channels import place
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
+from evergreen.cli.usage import model_path, models_folder
 from evergreen.connections import from_environment
 from evergreen.evidence.numbers import counted
 from evergreen.fleet_file import read_fleet
+from evergreen.loading import load_spec
 from evergreen.settings import Settings
 from evergreen.steps.alerts import deliver, take_in
+from evergreen.steps.alerts.try_out import try_out
 from evergreen.wiring import open_messenger
 
 
@@ -23,6 +27,8 @@ def notify(arguments: Namespace) -> int:
         InvalidModelFile: the fleet's file cannot be used; what is due was told all the same.
     """
     settings = Settings.from_environment()
+    if arguments.test is not None:
+        return _try_out(arguments, settings)
     with open_messenger(settings, from_environment) as messenger:
         events = take_in(messenger, datetime.now(UTC))
         done = deliver(messenger, datetime.now(UTC), arguments.seconds)
@@ -37,3 +43,20 @@ def notify(arguments: Namespace) -> int:
     if settings.alerts is not None:
         read_fleet(settings.alerts)
     return FINDINGS if done.postponed or done.given_up else OK
+
+
+def _try_out(arguments: Namespace, settings: Settings) -> int:
+    """Send a test message to every channel of a model file; 1 where one does not take it."""
+    path = model_path(models_folder(arguments.models), arguments.test)
+    named = load_spec(path).alerts
+    with open_messenger(settings, from_environment) as messenger:
+        channels = messenger.fleet() if named is None else named
+        tried = try_out(messenger, path.stem, channels, datetime.now(UTC))
+    if arguments.json:
+        say_json([{"channel": place(one.channel), "problem": one.problem} for one in tried])
+    elif not tried:
+        say(f"nobody is told of {path.stem}: its file says alerts: []")
+    else:
+        for one in tried:
+            say(f"{place(one.channel)}: {one.problem or 'took the message'}")
+    return FINDINGS if any(one.problem for one in tried) else OK
