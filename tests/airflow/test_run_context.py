@@ -150,3 +150,13 @@ def test_a_run_of_its_own_as_of_serves_earlier_requests_unless_it_fills_in_histo
     run_type, params, serves
 ):
     assert asked(FakeDagRun(run_type, data_interval_end=MAY), **params).serves == serves
+
+
+@pytest.mark.parametrize("run_type", [RunType.MANUAL, RunType.BACKFILL, RunType.ASSET_TRIGGERED])
+def test_who_started_the_run_is_known_by_their_name_in_airflow(run_type):
+    run = FakeDagRun(run_type, data_interval_end=MAY, triggering_user_name="bob\x1b[31m")
+    assert asked(run).triggered_by == "bob[31m"
+
+
+def test_nobody_started_a_run_of_the_schedule():
+    assert asked(FakeDagRun(RunType.SCHEDULED, data_interval_end=MAY)).triggered_by is None
