@@ -49,7 +49,7 @@ class Message:
     `channel` is the canonical JSON of an `alert_spec.Channel`: connection ids, never a secret.
     `incident` is None for a message that stands alone. `due_at` is when it may be sent at the earliest.
     `gathers` are the events of a digest beside `event`, which is its first. `tried_since` is when it was
-    first tried in vain.
+    first tried in vain. `begun`: somebody began to send it, so it may have arrived whatever is recorded.
     """
 
     key: str
@@ -61,6 +61,7 @@ class Message:
     gathers: tuple[Event, ...] = ()
     attempts: int = 0
     tried_since: datetime | None = None
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +213,7 @@ class Outbox(Protocol):
         ...
 
     def gather(self, digest: Message, members: Sequence[str]) -> bool:
-        """Put one message in the place of several that wait; False where one of them waits no more."""
+        """Put one message in the place of several; False where one of them waits no more or is begun."""
         ...
 
     def heard(self, incident: str, channel: str) -> bool:

@@ -158,7 +158,7 @@ def test_a_message_is_claimed_by_one_and_free_again_when_that_claim_has_expired(
     assert outbox.claim(key, 60) is None
     assert outbox.due(NOON, 10) == []
     clock.now += timedelta(seconds=61)
-    assert outbox.due(NOON, 10) == [message()]
+    assert outbox.due(NOON, 10) == [message(begun=True)]
     assert outbox.claim(key, 60).token == 2
     assert outbox.claim("unknown", 60) is None
 
@@ -313,10 +313,19 @@ def test_a_digest_takes_the_place_of_its_members_and_its_thread_is_theirs(ledger
 
 def test_a_digest_of_what_waits_no_more_is_not_made(outbox):
     put(outbox, message(1), message(2))
-    outbox.claim(message(1).key, 60)
+    outbox.sent(outbox.claim(message(1).key, 60), Receipt())
     digest = message(9, purpose="digest", incident=False)
     assert not outbox.gather(digest, [message(1).key, message(2).key])
     assert outbox.due(NOON, 10) == [message(2)]
+
+
+def test_what_somebody_began_to_send_is_not_gathered_for_it_may_have_arrived(outbox, clock):
+    put(outbox, message(1), message(2))
+    outbox.claim(message(1).key, 60)
+    clock.now += timedelta(seconds=61)
+    digest = message(9, purpose="digest", incident=False)
+    assert not outbox.gather(digest, [message(1).key, message(2).key])
+    assert outbox.due(NOON, 10) == [message(1, begun=True), message(2)]
 
 
 def test_a_place_is_sent_no_more_than_its_allowance_those_under_way_counted(outbox, clock):

@@ -33,8 +33,8 @@ from tests.integration.ledger_process import CONTEXT, said, say
 
 CLAIM_SECONDS = 0.4
 NOTICES = 3
-MOST_FAILPOINTS = 30
-LONGEST_LIFE_SECONDS = 0.3
+MOST_FAILPOINTS = 80
+LONGEST_LIFE_SECONDS = 0.6
 REFUSALS = 6
 """One of so many requests is answered with 503."""
 PATIENCE_SECONDS = 120
@@ -82,12 +82,14 @@ def messenger_to(ledger, port: int) -> Messenger:
     return Messenger(ledger, ledger.outbox, lambda _: sink, lambda: CHANNELS, lambda _: None)
 
 
-def hurry() -> None:
-    """Let claims, waits and storms last moments, so that a test sees their ends."""
+def hurry(stormy: bool = True) -> None:
+    """Let claims, waits and storms last moments, so that a test sees their ends; or have no storms."""
     delivering = sys.modules["evergreen.steps.alerts.deliver"]
     delivering.CLAIM_SECONDS = CLAIM_SECONDS
     delivering.FIRST_WAIT = delivering.LONGEST_WAIT = timedelta(seconds=0.2)
-    storms.HOLD, storms.SPAN = timedelta(seconds=0.3), timedelta(seconds=2)
+    storms.HOLD = timedelta(seconds=0.3)
+    if not stormy:
+        storms.MOST_AT_ONCE = 1_000_000
 
 
 def die_at(number: int) -> None:
@@ -114,7 +116,7 @@ def noticed(number: int) -> tuple[str, Notice]:
 
 def tell(url: str, port: int, first: int, dying_at: int, written: Path, ready=None) -> None:
     """Write a few notices, saying each once it stands, then take in and deliver."""
-    hurry()
+    hurry(stormy=first // NOTICES % 3 == 0)
     ledger = open_ledger(url, 600)
     if dying_at:
         die_at(dying_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -53,6 +54,14 @@ def test_one_that_is_held_alone_is_sent_as_it_is():
     assert sort_out(waiting, lambda *_: MOST_AT_ONCE, NOON).held == (one,)
     found = sort_out(waiting, lambda *_: MOST_AT_ONCE, NOON + HOLD)
     assert (found.late, found.digests) == ((one,), ())
+
+
+def test_what_somebody_began_to_send_is_sent_as_it_is_for_it_may_have_arrived():
+    begun = replace(message(0), begun=True)
+    waiting = [begun, *(message(n) for n in range(1, 9))]
+    found = sort_out(waiting, lambda *_: MOST_AT_ONCE, NOON + HOLD)
+    assert found.late == (begun,)
+    assert begun.key not in found.digests[0][1]
 
 
 def test_what_was_sent_before_counts():

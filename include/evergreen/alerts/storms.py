@@ -24,7 +24,7 @@ FOLLOW_UPS: frozenset[Purpose] = frozenset({"update", "closing"})
 class Sorted:
     """What is tried now, which digests are made of which messages (by key), and what waits for one.
 
-    `send` keeps within the allowance; `late` was held alone and is sent whatever the allowance.
+    `send` keeps within the allowance; `late` is sent whatever the allowance.
     """
 
     send: tuple[Message, ...] = ()
@@ -44,6 +44,7 @@ def sort_out(waiting: Sequence[Message], sent: Callable[[str, Allowance], int], 
 
     Of each kind a place gets `MOST_AT_ONCE` within `SPAN`. What comes beyond that is held for `HOLD`
     after the first of it was due, and then told in one digest; one that is held alone is sent as it is.
+    So is what somebody began to send: it may have arrived, and its key alone lets the receiver tell.
 
     Args:
         waiting: Messages that are due.
@@ -51,10 +52,11 @@ def sort_out(waiting: Sequence[Message], sent: Callable[[str, Allowance], int], 
         now: The time.
     """
     send: list[Message] = []
-    late: list[Message] = []
+    late = [one for one in waiting if one.begun]
     held: list[Message] = []
     digests: list[tuple[Message, tuple[str, ...]]] = []
-    for _, group in groupby(sorted(waiting, key=_group), key=_group):
+    fresh = [one for one in waiting if not one.begun]
+    for _, group in groupby(sorted(fresh, key=_group), key=_group):
         these = list(group)
         allowed = allowance(these[0], now)
         left = len(these)

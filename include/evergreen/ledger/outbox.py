@@ -110,8 +110,8 @@ class SqlOutbox:
         self._write(lambda connection, _, now: _drop(connection, now, _m.key == key))
 
     def gather(self, digest: Message, members: Sequence[str]) -> bool:
-        """Put one message in the place of several that wait; False where one of them waits no more."""
-        return self._write(lambda connection, _, now: claims.gather(connection, digest, members, now))
+        """Put one message in the place of several that wait: see `outbox.Outbox`."""
+        return self._write(lambda connection, _head, _now: claims.gather(connection, digest, members))
 
     def heard(self, incident: str, channel: str) -> bool:
         """Return whether a channel was told of an incident, or was meant to be and could not be."""

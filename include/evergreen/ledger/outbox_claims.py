@@ -99,13 +99,13 @@ def end(
     return True
 
 
-def gather(connection: Connection, digest: Message, members: Sequence[str], now: str) -> bool:
-    """Put a digest in the place of messages that wait and that nobody has, or do nothing."""
+def gather(connection: Connection, digest: Message, members: Sequence[str]) -> bool:
+    """Put a digest in the place of messages that wait and that nobody began to send, or do nothing."""
     standing = select(_m.key).where(_m.key == digest.key)
     if connection.execute(standing).one_or_none() is not None:
         return True
-    these = (_m.key.in_(members), _m.state == "waiting")
-    if len(connection.execute(select(_m.key).where(*these, unclaimed(now))).all()) != len(members):
+    these = (_m.key.in_(members), _m.state == "waiting", _m.token == 0)
+    if len(connection.execute(select(_m.key).where(*these)).all()) != len(members):
         return False
     connection.execute(update(messages).where(*these).values(state="in_digest", digest=digest.key))
     connection.execute(insert(messages).values(message_row(digest)))

@@ -93,6 +93,7 @@ def message_of(row: Any) -> Message:
         gathers=tuple(others),
         attempts=row.attempts,
         tried_since=_instant(row.tried_since),
+        begun=row.token > 0,
     )
 
 
