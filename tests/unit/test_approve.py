@@ -413,3 +413,24 @@ def test_silence_is_written_down_once_even_where_the_run_is_never_gone_on_with(b
     assert approve.end_overdue(bench.ledger, asked.deadline) == []
     assert steps.release(bench.workspace, key) is None
     assert steps.report(bench.workspace, key).outcome == "kept"
+
+
+@pytest.mark.parametrize("approval", [{}, {"approvers": ["alice"]}])
+def test_a_replay_takes_the_word_of_people_as_given(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, approval: dict[str, Any]
+):
+    from evergreen.replay.retrain import retrain
+
+    train = steps.train
+
+    def train_well(workspace: Any, key: str) -> Any:
+        trained = train(workspace, key)
+        bench.good(key)
+        return trained
+
+    monkeypatch.setattr(steps, "train", train_well)
+    model = pinned(tier="high", release={"approval": approval})
+    told = retrain(bench.workspace, model, MARCH, "schedule", "monthly")
+    assert (told.outcome, told.version) == ("promoted", 1)
+    (answered,) = bench.ledger.bodies("approval_answered")
+    assert answered["how"] == "replay"
