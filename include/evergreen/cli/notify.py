@@ -1,4 +1,4 @@
-"""`evergreen notify`: takes in what the ledger holds and delivers what is due, without Airflow."""
+"""`evergreen notify`: what `evergreen__fleet` does, without Airflow: looks, takes in, delivers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from evergreen.fleet_file import read_fleet
 from evergreen.loading import load_spec
 from evergreen.settings import Settings
 from evergreen.steps.alerts import deliver, take_in
+from evergreen.steps.alerts.fleet import look_over
 from evergreen.steps.alerts.try_out import try_out
 from evergreen.wiring import open_messenger
 
@@ -30,6 +31,8 @@ def notify(arguments: Namespace) -> int:
     if arguments.test is not None:
         return _try_out(arguments, settings)
     with open_messenger(settings, from_environment) as messenger:
+        if settings.models.is_dir():
+            look_over(messenger.ledger, [settings.models], datetime.now(UTC))
         events = take_in(messenger, datetime.now(UTC))
         done = deliver(messenger, datetime.now(UTC), arguments.seconds)
         waiting = sum(one.state == "waiting" for one in messenger.outbox.undelivered())

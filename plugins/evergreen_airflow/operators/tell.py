@@ -48,10 +48,11 @@ class TellOperator(BaseOperator):
             found = look_over(opened.ledger, [Path(folder) for folder in self.folders], now)
             events = take_in(opened, now)
             done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
-        log.info("files=%d stale=%d events=%d %s", found.files, found.stale, events, done)
+        log.info("%s events=%d %s", found, events, done)
         return {
             "model_files": found.files,
             "stale": found.stale,
+            "approvals_overdue": found.overdue,
             "events": events,
             "sent": done.sent,
             "postponed": done.postponed,

@@ -13,20 +13,25 @@ from evergreen.ports import Ledger
 from evergreen.spec import ModelSpec
 from evergreen.steps.alerts.model_files import tell_of_model_files
 from evergreen.steps.alerts.stale import tell_of_stale_models
+from evergreen.steps.approve import end_overdue
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How many model files broke or were mended since the last look, and how many models are stale."""
+    """How many model files broke or were mended, models are stale, and questions ran out of time."""
 
     files: int
     stale: int
+    overdue: int
 
 
 def look_over(ledger: Ledger, folders: Sequence[Path], now: datetime) -> Found:
-    """Write notices of what is to be told of the fleet; those that stand already are not repeated."""
-    files = tell_of_model_files(ledger, folders)
-    return Found(files, tell_of_stale_models(ledger, _usable(folders), now))
+    """Write down what is to be told of the fleet; what stands already is not repeated."""
+    return Found(
+        files=tell_of_model_files(ledger, folders),
+        stale=tell_of_stale_models(ledger, _usable(folders), now),
+        overdue=len(end_overdue(ledger, now)),
+    )
 
 
 def _usable(folders: Sequence[Path]) -> Iterator[ModelSpec]:
