@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,7 +173,8 @@ def _killed(rng: random.Random, url: str, port: int, first: int, written: Path) 
     process.start()
     if not dying_at and ready.wait(PATIENCE_SECONDS):
         time.sleep(rng.random() * LONGEST_LIFE_SECONDS)
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it came to its end before
+            os.kill(process.pid, signal.SIGKILL)
     process.join(PATIENCE_SECONDS)
     if process.exitcode not in (0, EXIT_CODE, -signal.SIGKILL):
         raise AssertionError(f"a process ended with {process.exitcode}")
