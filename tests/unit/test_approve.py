@@ -242,6 +242,11 @@ def test_a_run_that_is_over_takes_no_answer_until_it_is_cleared(bench: Bench):
     assert waiting(bench.ledger, datetime.now(UTC)) == []
     with pytest.raises(AnswerRefused, match="the run is over"):
         say(bench, key)
+    second = ask(bench, key, datetime.now(UTC) + timedelta(days=30))
+    assert (second.number, waiting(bench.ledger, datetime.now(UTC))) == (2, [second])
+    assert ask(bench, key) == second
+    say(bench, key)
+    assert ended(bench, key).outcome == "promoted"
 
 
 def test_a_release_that_nobody_was_asked_about_is_an_error_that_says_what_to_do(bench: Bench):

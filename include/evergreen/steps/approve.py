@@ -42,8 +42,9 @@ MOST_TRIES = 5
 def ask(workspace: Workspace, run_key: str, now: datetime | None = None) -> Asked | Answered | NotNeeded:
     """Return the question that waits, its answer once it has one, or why none is needed.
 
-    Safe to repeat: the same evidence is asked about once. Where the champion moved since, the comparison
-    is made again, and if the version still wins, the question, too. A "no" stands for the whole run.
+    Safe to repeat: the same evidence is asked about once, and once more where the run was over before
+    anybody answered. Where the champion moved since, the comparison is made again, and if the version
+    still wins, the question, too. A "no" stands for the whole run.
 
     Raises:
         As `evaluate`, where the champion moved.
@@ -157,9 +158,10 @@ def _asked(
     if told is not None and covers(told.asked, evidence, comparison.champion_seq):
         if told.answered is not None:
             return told.answered
-        if now < told.asked.deadline:
-            return told.asked
-        return answer(workspace.ledger, retrain.run_key, Answer("timeout", None, "scheduler", now))
+        if not _ended_since_asked(workspace, retrain):  # else nobody could answer it any more
+            if now < told.asked.deadline:
+                return told.asked
+            return answer(workspace.ledger, retrain.run_key, Answer("timeout", None, "scheduler", now))
     compared, refitted = _entries(workspace, retrain)
     asked = Asked(
         run_key=retrain.run_key,
@@ -182,6 +184,11 @@ def _asked(
     failpoint("approve.asked")
     log.info("asked: question %d, version %d, until %s", asked.number, asked.version, asked.deadline)
     return asked
+
+
+def _ended_since_asked(workspace: Workspace, retrain: Retrain) -> bool:
+    question = newest_question(workspace.ledger, retrain.run_key)
+    return question is not None and ended_after(workspace.ledger, retrain.run_key, question)
 
 
 def _evidence(workspace: Workspace, retrain: Retrain, version: Version) -> str:
