@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from evergreen.alert_spec import LogChannel
 from evergreen.alerts.event import Notice
-from evergreen.errors import LedgerUnavailable
+from evergreen.errors import DataUnusable, LedgerUnavailable
 from evergreen.redaction import hide
 from evergreen.results import from_json
 from tests.airflow.test_run_context import FakeDagRun, RunType
@@ -61,6 +61,21 @@ def test_a_task_that_fails_is_written_down_with_its_exception_and_told(bench):
     assert told.lines == ("Task train failed: RuntimeError: no room at *** at all",)
     assert (told.cause, told.run_key) == ("retrain", "churn/run 1")
     assert [letter.message.event.name for letter in bench.sink.letters] == ["failed"]
+
+
+def test_a_task_that_met_data_it_cannot_use_is_told_without_what_it_found_there(bench):
+    from evergreen_airflow.callbacks import task_failed
+    from evergreen_airflow.step_operator import told_to_airflow
+
+    with (
+        pytest.raises(AirflowFailException) as raised,
+        told_to_airflow("ingest", tries_left=False),
+    ):
+        raise DataUnusable("a key stands twice", where="table x", got="SECRET_KEY")
+    task_failed(failed_task("ingest", raised.value))
+    (event,) = [letter.message.event for letter in bench.sink.letters]
+    assert event.lines[0].endswith("DataUnusable: table x: a key stands twice")
+    assert "SECRET_KEY" in event.values[0], "for a channel whose owner allows it"
 
 
 def test_a_task_ended_from_outside_is_told_without_an_exception(bench):

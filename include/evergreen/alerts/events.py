@@ -23,7 +23,7 @@ from typing import Any
 from evergreen.alert_spec import EventName, Severity
 from evergreen.alerts.context import Context, lines_of, shown
 from evergreen.alerts.event import Event, Notice
-from evergreen.alerts.run_events import finished, scored, started
+from evergreen.alerts.run_events import finished, scored, started, without_values
 from evergreen.alerts.watch_events import decided, judged
 from evergreen.approval_results import Answered, Asked
 from evergreen.entry_keys import run_key_of
@@ -212,6 +212,7 @@ def _cause_of(body: Mapping[str, Any]) -> str:
 def _noticed(entry: Entry, context: Context) -> Event:
     one = from_json(Notice, entry.body)
     severity = "high" if one.name == "failed" and context.tier == "high" else one.severity
+    told = [without_values(line) for line in one.lines]
     return Event(
         key=run_key_of(entry.key),
         name=one.name,
@@ -219,7 +220,8 @@ def _noticed(entry: Entry, context: Context) -> Event:
         at=entry.at,
         severity=severity,
         headline=shown(one.headline),
-        lines=lines_of(one.lines),
+        lines=lines_of(brief for brief, _ in told),
+        values=lines_of(line for _, whole in told for line in whole),
         cause=one.cause,
         closes=one.closes,
         signature=one.signature,

@@ -110,7 +110,7 @@ def _rejected(entry: Entry, report: RunReport) -> Event:
 def _failed(entry: Entry, report: RunReport, context: Context) -> Event:
     *before, reason = report.lines or ("nothing was written down",)
     lines, values = _apart(before, context)
-    brief, whole = _without_values(reason)
+    brief, whole = without_values(reason)
     step = reason.partition(":")[0] if ": " in reason else ""
     at = f" at {step}" if step.isidentifier() else ""
     severity: Severity = "high" if context.tier == "high" else "medium"
@@ -170,7 +170,7 @@ def _apart(lines: Sequence[str], context: Context) -> tuple[list[str], list[str]
     return [line for line in lines if line not in values], values
 
 
-def _without_values(reason: str) -> tuple[str, list[str]]:
+def without_values(reason: str) -> tuple[str, list[str]]:
     """Return a failure's reason without what was found in the data, and the whole where that differs."""
     if ": DataUnusable: " not in reason:
         return reason, []

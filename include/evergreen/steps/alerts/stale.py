@@ -74,7 +74,8 @@ def _lines(ledger: Ledger, spec: ModelSpec, since: Entry) -> Iterable[str]:
         yield f"It is {line}"
     last = ledger.last(spec.name, "run_finished")
     if last is not None and last.seq > since.seq:
-        yield f"Since then: {from_json(RunReport, last.body).summary}"
+        # Not the reason in brackets: it may quote the data, and was told when it happened.
+        yield f"Since then: {from_json(RunReport, last.body).summary.partition(' (')[0]}"
     yield (
         f"Retrains are due at {spec.schedule} (UTC)."
         if spec.schedule
