@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from evergreen import steps
-from evergreen.errors import LeaseLost, NotAllowed, Paused, StoreUnavailable
+from evergreen.approval_results import Answer, Asked, NotNeeded
+from evergreen.errors import DataUnusable, LeaseLost, NotAllowed, Paused, StoreUnavailable
 from evergreen.hand import Deed, HandAction, Pausable
 from evergreen.hand_questions import standing
 from evergreen.results import RunReport
-from evergreen.steps import requests
+from evergreen.steps import approve, requests
 from evergreen.steps.hand import Done, do
+from evergreen.steps.memory import holding
 from evergreen.steps.requests import open_requests
+from evergreen.steps.summary import summarise
 from evergreen.steps.watch.profile import profile
 from evergreen.watch_results import RetrainRequest
 from tests.fakes.bench import APRIL, MARCH, MAY, Bench, pinned
@@ -45,9 +48,9 @@ def done(
     return do(bench.workspace, "churn", Deed(action, who, "a campaign", version, only))
 
 
-def won(bench: Bench, run: str, when: datetime = APRIL) -> str:
+def won(bench: Bench, run: str, when: datetime = APRIL, tier: str = "medium") -> str:
     """Bring a run up to its release, which it has won."""
-    key = bench.begin(run, when)
+    key = bench.begin(run, when, pinned(tier=tier))
     bench.until_trained(key)
     bench.good(key, 0.9)
     assert steps.evaluate(bench.workspace, key).promote
@@ -208,6 +211,40 @@ def test_a_cleared_release_that_fails_after_unpinning_is_a_failure_not_a_pin(ben
     with pytest.raises(StoreUnavailable):
         steps.release(bench.workspace, "churn/two")
     assert steps.report(bench.workspace, "churn/two").outcome == "failed"
+
+
+def test_a_run_that_fails_and_is_tried_again_while_pinned_ends_kept(bench: Bench):
+    done(bench, "pin")
+    kept = bench.whole("two", APRIL, 0.9)
+    with pytest.raises(DataUnusable), holding(bench.workspace, "churn/two", "evaluate"):
+        raise DataUnusable("a column is gone")
+    assert steps.report(bench.workspace, "churn/two").outcome == "failed"
+    assert steps.release(bench.workspace, "churn/two") is None
+    assert steps.report(bench.workspace, "churn/two").summary == kept.summary
+
+
+def test_a_question_put_after_unpinning_waits_and_its_release_is_not_called_withheld(bench: Bench):
+    done(bench, "pin")
+    key = won(bench, "two", tier="high")
+    steps.release(bench.workspace, key)
+    assert "is pinned" in steps.report(bench.workspace, key).summary
+    done(bench, "unpin")
+    assert isinstance(approve.ask(bench.workspace, key), Asked)
+    assert summarise(bench.workspace, key).outcome == "waiting"
+    approve.answer(bench.ledger, key, Answer("approve", "alice", "airflow", datetime.now(UTC)))
+    steps.release(bench.workspace, key)
+    report = steps.report(bench.workspace, key)
+    assert report.outcome == "promoted"
+    assert "not released" not in " ".join(report.lines)
+
+
+def test_a_run_that_was_pinned_while_it_waited_is_not_told_to_wait_still(bench: Bench):
+    key = won(bench, "two", tier="high")
+    approve.ask(bench.workspace, key)
+    done(bench, "pin")
+    assert isinstance(approve.ask(bench.workspace, key), NotNeeded)
+    steps.release(bench.workspace, key)
+    assert "waits" not in " ".join(steps.report(bench.workspace, key).lines)
 
 
 def test_a_run_that_asks_for_no_release_ends_registered_pinned_or_not(bench: Bench):

@@ -22,13 +22,15 @@ from evergreen.hand import PAUSABLE, Deed, Pausable, Standing
 from evergreen.hand_questions import RolledBack, rolled_back, standing
 from evergreen.ports import Lease
 from evergreen.results import Candidate, Release, Retrain, Withheld, from_json, to_json
-from evergreen.steps.memory import last_entry, model_of, need, recall, record_next
+from evergreen.steps.memory import last_entry, model_of, need, record_next
 from evergreen.text import plain
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 MOST_TRIES = 5
+GOES_ON_WITH = ("comparison", "approval_asked", "release_intended", "step_failed")
+"""What a run whose release was withheld writes where it is cleared and comes further than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,22 @@ _BEGINS_WITH: dict[Pausable, str] = {
 def withhold(workspace: Workspace, run_key: str, now: Standing, lease: Lease) -> str | None:
     """Return why a run that won may release nothing, noted for its report; None where it may."""
     why = now.withheld
-    if why is not None and recall(workspace, "release_withheld", run_key, Withheld) != Withheld(why):
+    if why is not None and withheld(workspace, run_key) != why:
         record_next(workspace, "release_withheld", run_key, Withheld(why), lease)
         failpoint("hand.withheld")
         log.warning("nothing is released: %s", why)
     return why
+
+
+def withheld(workspace: Workspace, run_key: str) -> str | None:
+    """Return why a person's word keeps a run from releasing; None where it went on or failed since."""
+    entry = last_entry(workspace, "release_withheld", run_key)
+    if entry is None:
+        return None
+    others = (last_entry(workspace, kind, run_key) for kind in GOES_ON_WITH)
+    if any(other is not None and other.seq > entry.seq for other in others):
+        return None
+    return from_json(Withheld, entry.body).why
 
 
 def forbidden_by_hand(workspace: Workspace, retrain: Retrain, champion: Release | None) -> str | None:

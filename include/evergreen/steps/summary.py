@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from evergreen.approval import lets_release
 from evergreen.approval_questions import all_of, standing, waits
 from evergreen.approval_results import Answered, Asked
-from evergreen.approval_words import of_answer, short_answer
+from evergreen.approval_words import of_answer, of_question, short_answer
 from evergreen.comparison import Comparison
 from evergreen.evidence.headline import reason
 from evergreen.evidence.words import refitted, sentences
@@ -24,9 +24,9 @@ from evergreen.results import (
     StepFailure,
     ValidationReport,
     Version,
-    Withheld,
     from_json,
 )
+from evergreen.steps.hand import withheld
 from evergreen.steps.memory import last_entry, model_of, recall
 from evergreen.workspace import Workspace
 
@@ -81,9 +81,9 @@ def _why(workspace: Workspace, run_key: str, outcome: Outcome, lines: tuple[str,
         return lines[-1] if lines else "no step wrote anything"
     if outcome == "waiting":
         return lines[-1]
-    withheld = _withheld(workspace, run_key)
-    if outcome == "kept" and withheld is not None:
-        return withheld
+    by_hand = withheld(workspace, run_key)
+    if outcome == "kept" and by_hand is not None:
+        return by_hand
     refused = _refused(workspace, run_key)
     if outcome == "kept" and refused is not None:
         return short_answer(refused)
@@ -130,20 +130,11 @@ def _outcome(workspace: Workspace, run_key: str, failure: str | None) -> Outcome
         return "kept"
     if retrain.release == "never" and recall(workspace, "version", run_key, Version) is not None:
         return "registered"
-    if _withheld(workspace, run_key) is not None:
+    if withheld(workspace, run_key) is not None:
         return "kept"
     if _refused(workspace, run_key) is not None:
         return "kept"
     return "failed" if _asked(workspace, run_key) is None else "waiting"
-
-
-def _withheld(workspace: Workspace, run_key: str) -> str | None:
-    """Return why a person's word kept the run from releasing, unless a later try of it failed."""
-    entry = last_entry(workspace, "release_withheld", run_key)
-    failed = last_entry(workspace, "step_failed", run_key)
-    if entry is None or (failed is not None and failed.seq > entry.seq):
-        return None
-    return from_json(Withheld, entry.body).why
 
 
 def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]:
@@ -174,17 +165,20 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
     refit = recall(workspace, "refit", run_key, Refit)
     if refit is not None:
         lines += refitted(refit)
-    withheld = _withheld(workspace, run_key)
-    if withheld is not None:
-        lines.append(f"not released: {withheld}")
-    questions = all_of(workspace.ledger, run_key)
+    by_hand = withheld(workspace, run_key)
+    if by_hand is not None:
+        lines.append(f"not released: {by_hand}")
     # One that was asked anew before it was answered is void and says nothing.
-    lines += [of_answer(told) for told in questions if told.answered or told is questions[-1]]
+    lines += [of_answer(told) for told in all_of(workspace.ledger, run_key) if told.answered]
+    outcome = _outcome(workspace, run_key, failure)
+    waiting = _asked(workspace, run_key) if outcome == "waiting" else None
+    if waiting is not None:
+        lines.append(of_question(waiting))
     if validation is not None and not validation.passed:
         count = len(validation.errors)
         failed = ", ".join(map(_named, validation.errors[:5]))
         lines.append(f"{count} {'expectation' if count == 1 else 'expectations'} failed: {failed}")
-    elif _outcome(workspace, run_key, failure) == "failed":
+    elif outcome == "failed":
         noted = _unmended(workspace, run_key)
         if noted is not None:
             lines.append(f"{noted.step}: {noted.error}: {noted.message}")
