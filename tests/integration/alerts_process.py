@@ -154,6 +154,8 @@ def _taken_now_and_then(server: WebServer, rng: random.Random) -> list[tuple[str
     taken: list[tuple[str, str]] = []
 
     def answer(line, request, _over):
+        if len(request.body) != int(request.headers.get("content-length", -1)):
+            return  # whoever sent it was killed meanwhile
         if rng.randrange(REFUSALS) == 0:
             line.sendall(response("503 Service Unavailable"))
             return
