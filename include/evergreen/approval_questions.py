@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from evergreen.approval_results import Answered, Asked, Standing
 from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
+
+TIME_TO_TAKE_A_FORM = timedelta(hours=1)
+"""How long after a deadline a task may take to write down what Airflow's form holds."""
 
 
 def standing(ledger: Ledger, run_key: str) -> Standing | None:
@@ -45,9 +48,26 @@ def waiting(ledger: Ledger, now: datetime, model: str | None = None) -> list[Ask
 
 
 def overdue(ledger: Ledger, now: datetime) -> list[Asked]:
-    """Return the questions whose time is over and of which nobody has written so: their runs sleep."""
+    """Return the questions whose time is over, of which others than their run may write so.
+
+    The form of a run of Airflow may hold an answer that came in time and that its task has not written
+    down yet, for want of a slot, say. So such a run has a while to write first; and where silence would
+    release, nobody else speaks for it: the form may hold a no.
+    """
     found = (from_json(Asked, entry.body) for entry in _open_questions(ledger, None))
-    return [asked for asked in found if asked.deadline <= now]
+    return [asked for asked in found if _may_be_ended(asked, now)]
+
+
+def _may_be_ended(asked: Asked, now: datetime) -> bool:
+    if airflow_run(asked.run_key) is None:
+        return asked.deadline <= now
+    return asked.on_timeout == "keep" and asked.deadline + TIME_TO_TAKE_A_FORM <= now
+
+
+def airflow_run(run_key: str) -> str | None:
+    """Return Airflow's id of a run, None for a run that was begun elsewhere: its id holds a slash."""
+    run_id = run_key.partition("/")[2]
+    return None if "/" in run_id else run_id
 
 
 def ended_after(ledger: Ledger, run_key: str, question: Entry) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evergreen import steps
-from evergreen.approval_questions import standing, waiting
+from evergreen.approval_questions import TIME_TO_TAKE_A_FORM, standing, waiting
 from evergreen.approval_results import Answer, Answered, AnswerWord, Asked, NotNeeded
 from evergreen.errors import AnswerRefused, ApprovalMissing, LeaseHeld, StoreUnavailable
 from evergreen.ledger.questions import as_of, history, reasoning
@@ -409,15 +409,26 @@ def test_a_summary_of_a_run_that_waits_says_whom_it_asks_and_how_to_answer(bench
     assert told.summary.endswith(f"evidence {asked.evidence[:12]}): evergreen approve {key})")
 
 
-def test_silence_is_written_down_once_even_where_the_run_is_never_gone_on_with(bench: Bench):
-    key = won(bench)
+@pytest.mark.parametrize(("run", "late"), [("cli/one", timedelta()), ("one", TIME_TO_TAKE_A_FORM)])
+def test_silence_is_written_down_once_even_where_the_run_is_never_gone_on_with(
+    bench: Bench, run: str, late: timedelta
+):
+    key = won(bench, run)
     asked = ask(bench, key)
-    assert approve.end_overdue(bench.ledger, asked.deadline - timedelta(seconds=1)) == []
-    (ended,) = approve.end_overdue(bench.ledger, asked.deadline)
+    assert approve.end_overdue(bench.ledger, asked.deadline + late - timedelta(seconds=1)) == []
+    (ended,) = approve.end_overdue(bench.ledger, asked.deadline + late)
     assert (ended.run_key, ended.answer, ended.number) == (key, "timeout", 1)
-    assert approve.end_overdue(bench.ledger, asked.deadline) == []
+    assert approve.end_overdue(bench.ledger, asked.deadline + late) == []
     assert steps.release(bench.workspace, key) is None
     assert steps.report(bench.workspace, key).outcome == "kept"
+
+
+def test_a_no_in_time_that_airflows_task_brings_late_is_not_overtaken_by_silence(bench: Bench):
+    key = won(bench, release={"approval": {"on_timeout": "release"}})
+    asked = ask(bench, key)
+    assert approve.end_overdue(bench.ledger, asked.deadline + timedelta(days=30)) == []
+    say(bench, key, "reject", reason="no", at=asked.deadline - timedelta(seconds=1))
+    assert ended(bench, key).outcome == "kept"
 
 
 @pytest.mark.parametrize("approval", [{}, {"approvers": ["alice"]}])

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from evergreen.approval import OS_USER, refusal
-from evergreen.approval_questions import waiting
+from evergreen.approval_questions import airflow_run, waiting
 from evergreen.approval_results import Answer, Answered, AnswerWord, Asked
 from evergreen.approval_words import in_place_of, of_whom, short, short_answer
 from evergreen.cli.commands import OK
@@ -68,7 +68,7 @@ def _give(arguments: Namespace, word: AnswerWord) -> int:
         given = Answer(
             word, f"{OS_USER}{person()}", "cli", now, arguments.why, arguments.evidence or None
         )
-        run_id = _airflow_run(run_key)
+        run_id = airflow_run(run_key)
         if asked is None or run_id is None or settings.airflow_connection is None:
             answered = answer(ledger, run_key, given)
             return _told(answered, arguments, run_id)
@@ -95,12 +95,6 @@ def _asked(ledger: Ledger, named: str, now: datetime) -> tuple[str, Asked | None
         f"what waits: {', '.join(names[:10])}" if names else "nothing waits"
     )
     raise UsageError(f"no run of {named!r} waits for approval; {hint}")
-
-
-def _airflow_run(run_key: str) -> str | None:
-    """Return Airflow's id of a run, None for a run that was begun elsewhere: its id holds a slash."""
-    run_id = run_key.partition("/")[2]
-    return None if "/" in run_id else run_id
 
 
 def _through_airflow(

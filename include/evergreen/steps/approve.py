@@ -112,9 +112,10 @@ def answer(ledger: Ledger, run_key: str, given: Answer) -> Answered:
 
 
 def end_overdue(ledger: Ledger, now: datetime) -> list[Answered]:
-    """Write down of every question whose time is over that nobody answered, and return what was written.
+    """Write down of questions whose time is over that nobody answered, and return what was written.
 
-    A run that waits in Airflow does so itself; one begun by `evergreen run` may never be gone on with.
+    A run that waits in Airflow does so itself, and has time for it (see `overdue`); one begun by
+    `evergreen run` may never be gone on with.
     """
     ended = []
     for asked in overdue(ledger, now):
