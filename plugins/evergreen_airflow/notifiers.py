@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier
 
 from evergreen.alert_spec import EventName, Severity
+from evergreen.canonical import digest_of
 from evergreen.redaction import redact
 from evergreen.text import plain
 
@@ -31,7 +32,8 @@ MOST_LINES = 12
 class EvergreenNotifier(BaseNotifier):
     """Writes a notice into the ledger and tells it; whatever goes wrong then is a warning.
 
-    A repeated call of the same task try tells nothing twice.
+    A repeated call of the same task try tells nothing twice. Two notifiers that say something else, or
+    say it to somebody else, are two.
 
     Args:
         headline: One sentence; a template.
@@ -40,7 +42,8 @@ class EvergreenNotifier(BaseNotifier):
         event: What it is about; a channel hears of it where its `events` hold that name.
         severity: `low`, `medium` or `high`.
         cause: Opens or continues the incident of that name; None: the message stands alone.
-        closes: Names of incidents that it ends.
+        closes: Names of incidents that it ends. With `event="recovered"` it is told only where there is
+            one to end; as anything else, at every call.
         about: Who it is about, in the place of a model's name; the DAG's id by default.
 
     Raises:
@@ -70,6 +73,8 @@ class EvergreenNotifier(BaseNotifier):
         self.cause = cause
         self.closes = tuple(closes)
         self.about = about
+        written = [about, headline, self.lines, self.channels, severity, self.closes]
+        self._digest = digest_of(repr(written))[:12]
 
     def render_template_fields(
         self, context: Context, jinja_env: jinja2.Environment | None = None
@@ -112,7 +117,7 @@ class EvergreenNotifier(BaseNotifier):
         about = self.about or str(dag_id)
         parts = [dag_id, getattr(dag_run, "run_id", ""), getattr(ti, "task_id", "")]
         parts += [getattr(ti, "map_index", ""), getattr(ti, "try_number", ""), self.event, self.cause]
-        return about, "notifier/" + "/".join(str(part) for part in parts)
+        return about, "notifier/" + "/".join(str(part) for part in [*parts, self._digest])
 
 
 def _canonical(channels: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

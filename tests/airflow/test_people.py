@@ -162,6 +162,28 @@ def test_the_notifier_tells_once_for_a_try_and_again_for_the_next(bench):
     assert '"connection":"slack_ml"' in bench.sink.letters[0].message.channel
 
 
+def test_two_notifiers_of_one_callback_are_both_told(bench):
+    from evergreen_airflow.notifiers import EvergreenNotifier
+
+    other = [{"type": "slack", "connection": "slack_oncall"}]
+    said = [("one", CHANNELS), ("two", CHANNELS), ("one", other)]
+    for _ in range(2):
+        for headline, channels in said:
+            EvergreenNotifier(headline=headline, channels=channels).notify(context())
+    assert [one.headline for _, one in notices(bench)] == ["one", "two", "one"]
+
+
+def test_a_success_that_ends_nothing_is_not_told(bench):
+    from evergreen_airflow.notifiers import EvergreenNotifier
+
+    well = EvergreenNotifier(headline="well again", event="recovered", closes=["load"])
+    well.notify(context())
+    assert bench.sink.letters == []
+    EvergreenNotifier(headline="failed", event="failed", cause="load").notify(context(2))
+    well.notify(context(3))
+    assert [letter.message.purpose for letter in bench.sink.letters] == ["opening", "closing"]
+
+
 def test_the_notifier_renders_its_templates_and_works_without_a_loop_to_hold_up(bench):
     from evergreen_airflow.notifiers import EvergreenNotifier
 
