@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evergreen.alert_spec import EmailChannel, LogChannel, SlackChannel
 from evergreen.alerts.channels import channel_of, place
 from evergreen.durations import Duration
-from evergreen.outbox import SinkRefused
+from evergreen.outbox import SinkRefused, SinkUnavailable
 from evergreen.results import Retrain, RunReport
 from evergreen.steps.alerts import acknowledge, take_in
 from evergreen.window import windows_at
@@ -219,6 +219,27 @@ def test_a_channel_that_was_given_up_is_told_of_to_the_others_only(bench):
     bench.tell()
     bench.tell()
     assert [name for _, name, _ in bench.told()][3:] == ["failed", "failed", "recovered"]
+
+
+def test_a_channel_that_takes_a_message_again_ends_what_it_did_not_take_of_other_models(bench):
+    bench.fleet = (SLACK, MAIL)
+    bench.sink = FakeSink(
+        lambda letter: SinkUnavailable("down") if "slack" in letter.message.channel else None
+    )
+    for number in range(12):
+        bench.notice(f"failed/m{number}", model=f"m{number}", cause="retrain")
+    for _ in range(30):
+        bench.tell()
+        bench.later(hours=1)
+    gave_up = {model for model, cause in bench.ledger.outbox.open_incidents() if "channel/" in cause}
+    assert "evergreen" in gave_up, "the digest of several models was given up"
+    assert len(gave_up) > 2
+    bench.sink.fails = lambda letter: None
+    bench.notice("failed/other", model="other")
+    bench.tell()
+    bench.tell()
+    left = {cause for _, cause in bench.ledger.outbox.open_incidents()}
+    assert left == {"retrain"}
 
 
 KINDS = st.lists(

@@ -23,9 +23,11 @@ from typing import Any
 from evergreen.alert_spec import EventName, Severity
 from evergreen.alerts.context import Context, lines_of, shown
 from evergreen.alerts.event import Event, Notice
+from evergreen.alerts.incidents import CHANNEL
 from evergreen.alerts.run_events import finished, scored, started, without_values
 from evergreen.alerts.watch_events import decided, judged
 from evergreen.approval_results import Answered, Asked
+from evergreen.approval_words import command
 from evergreen.entry_keys import run_key_of
 from evergreen.hand import Deed
 from evergreen.ports import Entry
@@ -94,10 +96,10 @@ def _asked(entry: Entry, _: Context) -> Event:
             ]
         ),
         cause=f"approval/{asked.run_key}",
-        signature=asked.evidence,
+        signature=asked.evidence if asked.number == 1 else f"{asked.number}/{asked.evidence}",
         run_key=asked.run_key,
         triggered_by=asked.triggered_by,
-        command=f"evergreen approve {asked.run_key}",
+        command=command(asked),
     )
 
 
@@ -206,7 +208,7 @@ def _channel(body: Mapping[str, Any]) -> str:
 
 
 def _cause_of(body: Mapping[str, Any]) -> str:
-    return f"channel/{body['place']}"
+    return f"{CHANNEL}{body['place']}"
 
 
 def _noticed(entry: Entry, context: Context) -> Event:

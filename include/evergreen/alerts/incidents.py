@@ -13,6 +13,8 @@ from evergreen.outbox import Incident
 
 CLOSED_BY_ITSELF = frozenset({"approval_answered", "approval_timed_out"})
 """Events that are the end of an incident themselves: no `recovered` is told beside them."""
+CHANNEL = "channel/"
+"""How the causes begin of messages that a channel did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ def follow(event: Event, open_incidents: Mapping[tuple[str, str], Incident]) -> 
     It ends the open incidents that it closes, each with a word of its own. With a cause, it then opens
     an incident or joins the open one; there it is told unless it brings nothing new. Without one it is
     told by itself; but `recovered` is only ever told as the end of an incident. What is found out about
-    data of before the incident's (a backfill) neither ends it nor is news of it.
+    data of before the incident's (a backfill) neither ends it nor is news of it. A channel is not one
+    model's: what it takes of any ends what could not be delivered there of all.
     """
     ended = [
-        open_incidents[event.model, cause]
-        for cause in dict.fromkeys(event.closes)
-        if (event.model, cause) in open_incidents
-        and not _of_earlier(event, open_incidents[event.model, cause])
+        one
+        for one in open_incidents.values()
+        if one.cause in event.closes
+        and (one.model == event.model or one.cause.startswith(CHANNEL))
+        and not _of_earlier(event, one)
     ]
     closed = tuple(replace(one, closed_at=event.at, last_at=event.at) for one in ended)
     endings = tuple(Telling("closing", _end(one, event), one) for one in closed)
