@@ -22,9 +22,14 @@ def of_question(asked: Asked) -> str:
     """
     return (
         f"version {asked.version} {in_place_of(asked)} waits for the approval of {of_whom(asked)} until "
-        f"{asked.deadline:%Y-%m-%d %H:%M} UTC (evidence {short(asked)}): evergreen approve "
-        f"{plain(asked.run_key, 300)}"
+        f"{asked.deadline:%Y-%m-%d %H:%M} UTC (evidence {short(asked)}): {command(asked)}"
     )
+
+
+def command(asked: Asked) -> str:
+    """Return the command that agrees; one that was asked anew says about what."""
+    evidence = f" --evidence {short(asked)}" if asked.number > 1 else ""
+    return f"evergreen approve {plain(asked.run_key, 300)}{evidence}"
 
 
 def of_answer(told: Standing) -> str:

@@ -279,6 +279,9 @@ def test_a_question_asked_anew_on_other_evidence_brings_something_new():
     event = told("approval_asked", anew, key=entry_key("approval_asked", RUN, 2))
     assert event.signature != told("approval_asked", ASKED).signature
     assert event.key == f"approval_needed#2/{RUN}"
+    assert event.command == f"evergreen approve {RUN} --evidence ffffffffffff"
+    same = replace(ASKED, number=2)
+    assert told("approval_asked", same).signature != told("approval_asked", ASKED).signature
 
 
 def test_an_answer_ends_its_question_and_a_missing_one_is_severe():

@@ -138,6 +138,36 @@ def test_a_run_is_approved_by_its_key_or_its_models_name(
     assert "answered already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("answer", [["approve"], ["reject", "--why", "no"]])
+def test_an_answer_to_what_was_asked_anew_says_which_evidence_was_looked_at(
+    bench: Bench, answer: list[str], capsys: pytest.CaptureFixture[str]
+):
+    key = asked(bench).run_key
+    steps.report(bench.workspace, key, "failed task: approve")
+    anew = approve.ask(bench.workspace, key)
+    assert isinstance(anew, Asked)
+    command, *why = answer
+    assert main([command, key, *why]) == USAGE
+    assert f"--evidence {anew.evidence[:12]}" in capsys.readouterr().err
+    assert bench.ledger.bodies("approval_answered") == []
+    assert main([command, key, *why, "--evidence", anew.evidence[:12]]) == OK
+
+
+def test_an_answer_is_about_the_question_that_stood_when_the_command_began(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    question = asked(bench)
+    given: list[Any] = []
+
+    def take(_: Any, run_key: str, said: Any) -> Any:
+        given.append(said)
+        return approve.answer(bench.ledger, run_key, said)
+
+    monkeypatch.setattr("evergreen.cli.approvals.answer", take)
+    assert main(["approve", "churn"]) == OK
+    assert given[0].evidence == question.evidence
+
+
 @pytest.mark.parametrize(("flags", "word"), [([], "reject"), (["--more-data"], "more_data")])
 def test_a_run_is_rejected_with_a_reason(bench: Bench, flags: list[str], word: str):
     asked(bench)

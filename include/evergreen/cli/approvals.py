@@ -65,9 +65,8 @@ def _give(arguments: Namespace, word: AnswerWord) -> int:
     now = datetime.now(UTC)
     with open_ledger(settings) as ledger:
         run_key, asked = _asked(ledger, arguments.run, now)
-        given = Answer(
-            word, f"{OS_USER}{person()}", "cli", now, arguments.why, arguments.evidence or None
-        )
+        evidence = arguments.evidence or _shown(asked)
+        given = Answer(word, f"{OS_USER}{person()}", "cli", now, arguments.why, evidence)
         run_id = airflow_run(run_key)
         if asked is None or run_id is None or settings.airflow_connection is None:
             answered = answer(ledger, run_key, given)
@@ -95,6 +94,22 @@ def _asked(ledger: Ledger, named: str, now: datetime) -> tuple[str, Asked | None
         f"what waits: {', '.join(names[:10])}" if names else "nothing waits"
     )
     raise UsageError(f"no run of {named!r} waits for approval; {hint}")
+
+
+def _shown(asked: Asked | None) -> str | None:
+    """Return what an answer that names no evidence is about: a run's first question only.
+
+    Raises:
+        UsageError: the question was asked anew; who looked at an earlier one may not know of it.
+    """
+    if asked is None:
+        return None
+    if asked.number > 1:
+        raise UsageError(
+            f"the run asked anew (question {asked.number}): look at it, with evergreen explain "
+            f"{asked.run_key.partition('/')[0]}, and say --evidence {short(asked)}"
+        )
+    return asked.evidence
 
 
 def _through_airflow(
