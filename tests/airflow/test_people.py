@@ -233,6 +233,15 @@ def test_the_fleets_task_looks_at_its_folders_and_says_what_it_did(bench, tmp_pa
     assert done["sent"] == 1
 
 
+def test_a_folder_that_cannot_be_read_keeps_nothing_back_that_waits_to_be_told(bench, tmp_path):
+    from evergreen_airflow.fleet_dag import build_fleet_dag
+
+    bench.notice("failed/churn/1")
+    with pytest.raises(AirflowFailException, match="FileNotFoundError"):
+        build_fleet_dag([tmp_path / "moved_away"]).get_task("tell").execute({})
+    assert [letter.message.event.key for letter in bench.sink.letters] == ["failed/churn/1"]
+
+
 def test_a_task_tells_people_after_its_step_however_that_ended(monkeypatch, tmp_path):
     from evergreen_airflow import people
     from evergreen_airflow.factory import OPERATORS

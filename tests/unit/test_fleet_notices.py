@@ -125,6 +125,16 @@ def test_whom_a_file_names_is_left_open_where_it_cannot_be_read(ledger, models, 
     assert len(told.lines) <= 11
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "right\u202eleft", "no\udcffbytes", "\u200b"])
+def test_a_file_whose_name_no_ledger_takes_is_told_of_like_any_other(ledger, models, name):
+    (models / f"{name}.yaml").write_text("colour: red\n")
+    write(models, more="colour: red\n")
+    assert sorted(told.name for told in look(ledger, models)) == ["invalid_file"] * 2
+    (models / f"{name}.yaml").unlink()
+    (gone,) = look(ledger, models, datetime.now(UTC))
+    assert gone.closes == ("file",)
+
+
 def test_two_files_of_one_name_are_told_of(ledger, models):
     write(models)
     write(models, suffix="yml")

@@ -31,10 +31,12 @@ def notify(arguments: Namespace) -> int:
     if arguments.test is not None:
         return _try_out(arguments, settings)
     with open_messenger(settings, from_environment) as messenger:
-        if settings.models.is_dir():
-            look_over(messenger.ledger, [settings.models], datetime.now(UTC))
-        events = take_in(messenger, datetime.now(UTC))
-        done = deliver(messenger, datetime.now(UTC), arguments.seconds)
+        try:
+            if settings.models.is_dir():
+                look_over(messenger.ledger, [settings.models], datetime.now(UTC))
+        finally:  # what waits is told whatever the fleet looks like
+            events = take_in(messenger, datetime.now(UTC))
+            done = deliver(messenger, datetime.now(UTC), arguments.seconds)
         waiting = sum(one.state == "waiting" for one in messenger.outbox.undelivered())
     if arguments.json:
         say_json({"events": events, **asdict(done), "waiting": waiting})

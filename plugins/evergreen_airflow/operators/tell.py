@@ -37,17 +37,20 @@ class TellOperator(BaseOperator):
         """Look and tell; returns how much there was of each.
 
         Raises:
-            AirflowFailException: the ledger cannot be opened, or a folder cannot be read.
+            AirflowFailException: the ledger cannot be opened, or a folder cannot be read; what waits was
+                told all the same then.
         """
         from evergreen.steps.alerts import deliver, take_in
         from evergreen.steps.alerts.fleet import look_over
         from evergreen_airflow.people import messenger
 
         with told_to_airflow(self.task_id, tries_left=False), messenger() as opened:
-            now = datetime.now(UTC)
-            found = look_over(opened.ledger, [Path(folder) for folder in self.folders], now)
-            events = take_in(opened, now)
-            done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
+            try:
+                folders = [Path(folder) for folder in self.folders]
+                found = look_over(opened.ledger, folders, datetime.now(UTC))
+            finally:  # what waits is told whatever the fleet looks like
+                events = take_in(opened, datetime.now(UTC))
+                done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
         log.info("%s events=%d %s", found, events, done)
         return {
             "model_files": found.files,

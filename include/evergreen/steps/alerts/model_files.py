@@ -6,6 +6,8 @@ two processes that look at once write one entry.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -41,7 +43,7 @@ def tell_of_model_files(ledger: Ledger, folders: Sequence[Path]) -> int:
     found = {
         stem: _problems(list(files))
         for folder in folders
-        for stem, files in groupby(find_model_files(folder), key=lambda path: path.stem)
+        for stem, files in groupby(find_model_files(folder), key=_called)
     }
     written = 0
     for stem in sorted({*found, *told}):
@@ -51,6 +53,14 @@ def tell_of_model_files(ledger: Ledger, folders: Sequence[Path]) -> int:
             notice(ledger, stem, f"model_file/{stem}/{count + 1}", new)
             written += 1
     return written
+
+
+def _called(path: Path) -> str:
+    """Return what a model file's model is called, as the ledger takes it whatever the file is called."""
+    stem = path.stem
+    if stem.isprintable():
+        return stem
+    return f"{plain(stem, 100)}~{hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]}"
 
 
 def _told(ledger: Ledger) -> dict[str, tuple[Notice, int]]:
@@ -93,7 +103,7 @@ class _Broken:
         return Notice(
             "invalid_file",
             "medium",
-            f"The model file {self.path.name} cannot be used: {count} "
+            f"The model file {plain(self.path.name, 200)} cannot be used: {count} "
             f"{'problem' if count == 1 else 'problems'}. Until it is mended, {stem} is not retrained, "
             "scored or watched.",
             (*self.problems[:MOST_LINES], *([f"and {left} more"] if left > 0 else [])),
