@@ -44,6 +44,14 @@ def of_answer(told: Standing) -> str:
     )
 
 
+def of_no_answer(asked: Asked) -> str:
+    """Return that a run was over before anybody answered."""
+    return (
+        f"version {asked.version}: {of_whom(asked)} was asked, and the run was over before anybody "
+        f"answered (evidence {short(asked)})"
+    )
+
+
 def short_answer(answered: Answered) -> str:
     """Return who said what, and why.
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
+from evergreen import steps
 from evergreen.cli.commands import ENVIRONMENT, FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.person import person
 from evergreen.errors import StoreUnavailable
 from evergreen.ledger import open_ledger
-from evergreen.steps import requests
+from evergreen.steps import approve, requests
 from evergreen.watch_results import RetrainRequest
-from tests.fakes.bench import APRIL, MARCH, MAY, Bench
+from tests.fakes.bench import APRIL, MARCH, MAY, Bench, pinned
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -254,6 +255,27 @@ def test_history_says_why_a_pinned_run_was_kept(bench: Bench, said):
     row = said("history", "churn")[1].splitlines()[3]
     assert " kept " in row
     assert f"version 2 is pinned by {ME}" in row
+
+
+def test_explain_tells_a_run_that_was_pinned_while_it_waited_and_asked_again_later(bench: Bench, said):
+    key = bench.begin("three", MAY, pinned(tier="high"))
+    bench.until_trained(key)
+    bench.good(key, 0.95)
+    approve.ask(bench.workspace, key)
+    assert f"evergreen approve {key}" in said("explain", "churn")[1]
+    said("pin", "churn", "--why", "a campaign")
+    approve.ask(bench.workspace, key)
+    steps.release(bench.workspace, key)
+    steps.report(bench.workspace, key)
+    told = said("explain", "churn")[1]
+    assert "was asked, and the run was over before anybody answered" in told
+    assert "evergreen approve" not in told
+    assert "released nothing: version 2 is pinned" in told
+    said("unpin", "churn", "--why", "it is over")
+    approve.ask(bench.workspace, key)
+    told = said("explain", "churn")[1]
+    assert f"evergreen approve {key} --evidence" in told
+    assert "is pinned" not in told
 
 
 @pytest.mark.parametrize(

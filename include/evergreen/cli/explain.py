@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from evergreen.approval_results import Answered, Asked, Standing
-from evergreen.approval_words import of_answer
+from evergreen.approval_words import of_answer, of_no_answer, of_question
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError, instant
@@ -137,8 +137,11 @@ def _approval(found: Reasoning) -> tuple[str, ...]:
     """Return who agreed to the release or did not, or who is asked."""
     if found.asked is None:
         return ()
-    answered = None if found.approval is None else from_json(Answered, found.approval.body)
-    return (of_answer(Standing(from_json(Asked, found.asked.body), answered)),)
+    asked = from_json(Asked, found.asked.body)
+    if found.approval is not None:
+        return (of_answer(Standing(asked, from_json(Answered, found.approval.body))),)
+    over = found.run_finished is not None and found.run_finished.seq > found.asked.seq
+    return (of_no_answer(asked) if over else of_question(asked),)
 
 
 def _shipped(found: Reasoning) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Pure functions over entries: any `ports.Ledger` will do, and nothing is written.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, get_args
@@ -182,8 +183,14 @@ def reasoning(
         newest.get("run_finished"),
         newest.get("approval_asked"),
         _answer_to(ledger, newest.get("approval_asked"), before),
-        newest.get("release_withheld"),
+        _unless_followed(newest.get("release_withheld"), newest),
     )
+
+
+def _unless_followed(withheld: Entry | None, newest: Mapping[str, Entry]) -> Entry | None:
+    """Return the entry, unless its run was cleared since and went on to ask or to compare again."""
+    later = (newest[kind].seq for kind in ("comparison", "approval_asked") if kind in newest)
+    return None if withheld is None or max(later, default=0) > withheld.seq else withheld
 
 
 def _release_at(ledger: Ledger, model: str, instant: datetime, by: By) -> Entry | None:
