@@ -109,6 +109,13 @@ def test_only_the_champion_can_be_pinned(bench: Bench):
     assert done(bench, "pin", version=1).changed
 
 
+def test_pinning_another_version_than_the_pinned_one_is_refused_rather_than_called_done(bench: Bench):
+    done(bench, "pin")
+    with pytest.raises(NotAllowed, match="only the champion"):
+        done(bench, "pin", version=7)
+    assert not done(bench, "pin", version=1).changed
+
+
 def test_a_retrain_at_work_is_not_in_the_way_of_a_deed(bench: Bench):
     bench.begin("two", APRIL)
     assert done(bench, "pin").changed

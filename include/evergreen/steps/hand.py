@@ -71,7 +71,7 @@ def do(workspace: Workspace, model: str, deed: Deed) -> Done:
 def _do(workspace: Workspace, lease: Lease, deed: Deed) -> Done:
     model = lease.model
     before = standing(workspace.ledger, model)
-    if deed.action == "pin" and before.pinned is None:
+    if deed.action == "pin" and (before.pinned is None or deed.version is not None):
         deed = _on_the_champion(workspace, model, deed)
     if not _needed(before, deed):
         return Done(before, changed=False)
