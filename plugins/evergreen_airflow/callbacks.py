@@ -29,8 +29,10 @@ def task_failed(context: Context) -> None:
     exception = context.get("exception")
     if task.task_id in _LEFT_TO_REPORT and _meant(exception):
         return
-    why = f"{type(exception).__name__}: {exception}" if exception else "it was ended from outside"
-    _tell(task.model, task.duty, context["dag_run"], f"Task {task.task_id} failed: {why}")
+    kind = type(exception).__name__ if exception else "ended"
+    why = f"{kind}: {exception}" if exception else "it was ended from outside"
+    line = f"Task {task.task_id} failed: {why}"
+    _tell(task.model, task.duty, context["dag_run"], line, f"{task.task_id}/{kind}")
 
 
 def run_failed(context: Context) -> None:
@@ -42,7 +44,7 @@ def run_failed(context: Context) -> None:
     kind = next((kind for kind in KINDS if model and kind.dag_id(model) == dag_run.dag_id), None)
     if model is not None and kind is not None:
         reason = context.get("reason") or "a task failed"
-        _tell(model, kind.duty, dag_run, f"Airflow ended the run: {reason}")
+        _tell(model, kind.duty, dag_run, f"Airflow ended the run: {reason}", f"run/{reason}")
 
 
 def _meant(exception: object) -> bool:
@@ -50,7 +52,8 @@ def _meant(exception: object) -> bool:
     return type(exception).__name__ == "AirflowFailException"
 
 
-def _tell(model: str, duty: Duty, dag_run: Any, line: str) -> None:
+def _tell(model: str, duty: Duty, dag_run: Any, line: str, signature: str) -> None:
+    """Tell it; a failure with the signature of the one before is counted, not told again."""
     from evergreen.alerts.event import Notice
     from evergreen_airflow.people import note_and_tell
     from evergreen_airflow.run_context import run_key_of
@@ -63,7 +66,7 @@ def _tell(model: str, duty: Duty, dag_run: Any, line: str) -> None:
         f"The {what} of {model} failed.",
         (redact(plain(line, LONGEST_LINE)),),
         cause=duty,
-        signature=f"failed/{what}",
+        signature=signature,
         run_key=run_key,
         command=f"evergreen {'explain' if duty == 'retrain' else 'watch'} {model}",
     )

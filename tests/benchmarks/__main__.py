@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 IMAGES = ROOT / "docs" / "images"
 TIMES, GATE, WATCH = "benchmarks", "gate-benchmarks", "watch-benchmarks"
+ALERTS = "alerts-benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,18 @@ PAGES = {
         "read before seconds. Each claim says whether it holds.",
         ("numpy", "scipy", "scikit-learn", "pyarrow", "evidently"),
     ),
+    ALERTS: Page(
+        "Benchmarks of messages",
+        "How soon people are told, how many events a minute become messages, and what random kills do "
+        f"to them. Written by `python -m tests.benchmarks {ALERTS}`. The machine is shared.",
+        ("apache-airflow", "sqlalchemy", "httpx"),
+    ),
 }
 BENCHMARKS = {
     "parse": Benchmark("Parsing model files"),
     "orchestration": Benchmark("A retrain, with and without Airflow"),
     "ingest": Benchmark("Reading rows into a snapshot", arguments=("--rows", "1000000", "10000000")),
     "ledger": Benchmark("The ledger"),
-    "alerts": Benchmark("Alerts"),
-    "alerts_airflow": Benchmark("From a failure to its message"),
     "gate_null": Benchmark(
         "Equally good models", GATE, picture="Wrong promotions of equally good models, by rule"
     ),
@@ -109,6 +114,8 @@ BENCHMARKS = {
     ),
     "watch_speed": Benchmark("Speed of a check", WATCH, picture="Seconds for a million rows, by watch"),
     "watch_pushdown": Benchmark("Counting in the database", WATCH),
+    "alerts_airflow": Benchmark("From a failure to its message", ALERTS),
+    "alerts": Benchmark("Through the outbox", ALERTS),
 }
 
 
