@@ -34,6 +34,8 @@ LONGEST_WAIT = 24 * 3600.0
 _GRACE_SECONDS = 2.0
 _HTTPCORE_LOGGERS = ("connection", "http11", "http2", "proxy", "socks")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""What the internet's addresses of IPv6 are from; Python takes some beyond it for global, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,8 @@ def is_public(address: str) -> bool:
         within = [inner for inner in carried if inner is not None]
         if within:
             return all(is_public(str(inner)) for inner in within)
+        if parsed not in _GLOBAL_UNICAST:
+            return False
     return parsed.is_global and not parsed.is_multicast
 
 
