@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sqlalchemy import URL
 
-from evergreen.errors import BadConfiguration
+from evergreen.errors import BadConfiguration, NoConnection
 from evergreen.redaction import hide
 
 DIALECTS: Mapping[str, str] = {
@@ -161,13 +161,14 @@ def from_environment(connection_id: str, environ: Mapping[str, str] | None = Non
     """Return the connection that `AIRFLOW_CONN_<ID>` describes.
 
     Raises:
-        BadConfiguration: no such variable, or one that cannot be read.
+        NoConnection: no such variable.
+        BadConfiguration: one that cannot be read.
     """
     env = os.environ if environ is None else environ
     variable = f"AIRFLOW_CONN_{connection_id.upper()}"
     text = env.get(variable)
     if not text:
-        raise BadConfiguration(
+        raise NoConnection(
             "no such connection",
             where=f"connection {connection_id!r}",
             allowed=f"looked in the environment variable {variable}",

@@ -2,7 +2,8 @@
 
     EvergreenError
     ├── InvalidModelFile     a model file says something it may not say (all problems at once)
-    ├── BadConfiguration     the environment lacks something: a connection, a setting, an extra
+    ├── BadConfiguration     the environment lacks something: a setting, an extra
+    │   └── NoConnection     nothing bears the id of a connection here; elsewhere something may
     ├── DataUnusable         the data was read and cannot be trained on; reading again gives the same
     ├── SourceUnavailable    a source did not answer; it may later                        (retryable)
     ├── TrainingFailed       the estimator refused its parameters or its data
@@ -115,6 +116,10 @@ class InvalidModelFile(EvergreenError):
 
 class BadConfiguration(EvergreenError):
     """The environment lacks something the model file relies on."""
+
+
+class NoConnection(BadConfiguration):
+    """Nothing bears the id of a connection where it was looked for."""
 
 
 class DataUnusable(EvergreenError):

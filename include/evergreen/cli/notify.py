@@ -10,10 +10,12 @@ from evergreen.alerts.channels import place
 from evergreen.cli.commands import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import model_path, models_folder
-from evergreen.connections import from_environment
+from evergreen.connections import Connection, from_environment
+from evergreen.errors import NoConnection
 from evergreen.evidence.numbers import counted
 from evergreen.fleet_file import read_fleet
 from evergreen.loading import load_spec
+from evergreen.outbox import SinkUnavailable
 from evergreen.settings import Settings
 from evergreen.steps.alerts import deliver, take_in
 from evergreen.steps.alerts.fleet import look_over
@@ -30,7 +32,7 @@ def notify(arguments: Namespace) -> int:
     settings = Settings.from_environment()
     if arguments.test is not None:
         return _try_out(arguments, settings)
-    with open_messenger(settings, from_environment) as messenger:
+    with open_messenger(settings, _known_here) as messenger:
         try:
             if settings.models.is_dir():
                 look_over(messenger.ledger, [settings.models], datetime.now(UTC))
@@ -48,6 +50,20 @@ def notify(arguments: Namespace) -> int:
     if settings.alerts is not None:
         read_fleet(settings.alerts)
     return FINDINGS if done.postponed or done.given_up else OK
+
+
+def _known_here(connection_id: str) -> Connection:
+    """Return a connection of the environment.
+
+    Raises:
+        SinkUnavailable: there is none. Airflow, or another shell, may have it, so a message is not given
+            up for that: it waits.
+        BadConfiguration: it cannot be read.
+    """
+    try:
+        return from_environment(connection_id)
+    except NoConnection as exc:
+        raise SinkUnavailable(exc.what, where=exc.where, allowed=exc.allowed, fix=exc.fix) from None
 
 
 def _try_out(arguments: Namespace, settings: Settings) -> int:
