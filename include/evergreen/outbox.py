@@ -229,5 +229,8 @@ class Outbox(Protocol):
         ...
 
     def undelivered(self, model: str | None = None) -> Sequence[Undelivered]:
-        """Return the messages that wait or were given up, the oldest first, of one model or of all."""
+        """Return the messages that wait or were given up, the oldest first, of one model or of all.
+
+        Of more than a thousand, those that wait come before those given up, and newer ones first.
+        """
         ...

@@ -257,6 +257,22 @@ def test_what_is_given_up_stands_in_the_chain_and_is_listed(ledger, outbox):
     assert outbox.due(NOON + HOUR, 10) == []
 
 
+def test_what_waits_is_listed_however_much_was_given_up_before(outbox, monkeypatch):
+    monkeypatch.setattr("evergreen.ledger.outbox._MOST_LISTED", 3)
+    put(outbox, *(message(number, due_at=NOON + number * HOUR) for number in range(1, 7)))
+    for number in range(1, 5):
+        outbox.given_up(outbox.claim(message(number).key, 60), "no such channel")
+    assert [one.message.event.seq for one in outbox.undelivered()] == [4, 5, 6]
+
+
+def test_whom_a_message_did_not_reach_stands_in_the_chain(ledger, outbox):
+    put(outbox, message(1, MAIL))
+    assert outbox.sent(outbox.claim(message(1, MAIL).key, 60), Receipt("<1@x>", "refused for bob"))
+    (body,) = told(ledger)
+    assert (body["thread"], body["note"]) == ("<1@x>", "refused for bob")
+    assert outbox.undelivered() == []
+
+
 def test_what_goes_on_with_an_incident_waits_for_its_opening_in_the_same_place(outbox):
     put(outbox, message(1), message(2, purpose="closing"), message(3, MAIL, purpose="closing"))
     assert [one.event.seq for one in outbox.due(NOON, 10)] == [1, 3]

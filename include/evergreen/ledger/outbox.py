@@ -84,16 +84,16 @@ class SqlOutbox:
 
     def sent(self, claim: Claim, receipt: Receipt) -> bool:
         """Record that a message was sent; False where the claim was taken over meanwhile."""
-        learnt = {"thread": receipt.thread}
         return self._write(
-            lambda connection, head, now: claims.end(connection, head, claim, "sent", learnt, now)
+            lambda connection, head, now: claims.end(
+                connection, head, claim, "sent", now, thread=receipt.thread, why=receipt.note
+            )
         )
 
     def given_up(self, claim: Claim, why: str) -> bool:
         """Record that a message will not be sent."""
-        learnt = {"why": why}
         return self._write(
-            lambda connection, head, now: claims.end(connection, head, claim, "given_up", learnt, now)
+            lambda connection, head, now: claims.end(connection, head, claim, "given_up", now, why=why)
         )
 
     def postponed(self, claim: Claim, until: datetime, why: str, *, whole_place: bool = False) -> bool:
@@ -139,12 +139,14 @@ class SqlOutbox:
         return int(self._rows(asked_for)[0][0])
 
     def undelivered(self, model: str | None = None) -> Sequence[Undelivered]:
-        """Return the messages that wait or were given up, the oldest first, of one model or of all."""
+        """Return the messages that wait or were given up: see `outbox.Outbox`."""
         asked_for = select(messages).where(_m.state.in_(("waiting", "given_up")))
         if model is not None:
             asked_for = asked_for.where(_m.model == model)
-        rows = self._rows(asked_for.order_by(_m.due_at, _m.seq, _m.key).limit(_MOST_LISTED))
-        return [Undelivered(message_of(row), row.state, row.why) for row in rows]
+        newest = (_m.state == "waiting").desc(), _m.due_at.desc(), _m.seq.desc(), _m.key.desc()
+        rows = self._rows(asked_for.order_by(*newest).limit(_MOST_LISTED))
+        oldest_first = sorted(rows, key=lambda row: (row.due_at, row.seq, row.key))
+        return [Undelivered(message_of(row), row.state, row.why) for row in oldest_first]
 
     def _write(self, change: Callable[[Connection, Head, str], _T]) -> _T:
         def once() -> _T:

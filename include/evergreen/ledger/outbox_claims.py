@@ -6,11 +6,11 @@ message, records nothing. Every function runs inside the ledger's one write tran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from evergreen.entry_keys import entry_key
 from evergreen.ledger.append import append_to
@@ -73,12 +73,15 @@ def end(
     head: Head,
     claim: Claim,
     state: MessageState,
-    learnt: Mapping[str, str | None],
     now: str,
+    *,
+    thread: str | None = None,
+    why: str | None = None,
 ) -> bool:
     """Record that a message was sent or given up, in its row and in the chain.
 
-    Its claim's token fences the entry, not a lease.
+    `why` is why it was given up, or whom it did not reach though it was sent. Its claim's token fences
+    the entry, not a lease.
     """
     row = connection.execute(select(messages).where(*_is(claim))).one_or_none()
     if row is None or row.state != "waiting":
@@ -89,11 +92,13 @@ def end(
         "attempts": row.attempts + 1,
         "claimed_until": None,
         "sent_at": now if state == "sent" else None,
-        **learnt,
+        "thread": thread,
+        "why": why,
     }
     connection.execute(update(messages).where(*_is(claim)).values(ended))
     message, kind = claim.message, "told" if state == "sent" else "not_told"
-    body = told_body(message, attempts=row.attempts + 1, **learnt)
+    learnt = {"why": why} if state != "sent" else {"thread": thread} | ({"note": why} if why else {})
+    body = told_body(message, row.attempts + 1, learnt)
     writer = Lease(told_of_model(message), "outbox", claim.token, "alerts")
     append_to(connection, head, Content(kind, entry_key(kind, message.key), body, writer), now)
     return True
@@ -114,12 +119,12 @@ def gather(connection: Connection, digest: Message, members: Sequence[str]) -> b
 
 def _used(connection: Connection, place: str, allowance: Allowance, now: str) -> bool:
     """Return whether a place was sent, or is being sent, as much as is allowed."""
-    sent = and_(_m.state == "sent", _m.sent_at >= instant_text(allowance.since))
-    under_way = and_(_m.state == "waiting", _m.claimed_until > now)
-    count = select(func.count()).where(
-        _m.place == place, _m.purpose.in_(tuple(allowance.purposes)), or_(sent, under_way)
-    )
-    return bool(connection.execute(count).scalar_one() >= allowance.most)
+    of_it = _m.place == place, _m.purpose.in_(tuple(allowance.purposes))
+    sent = (_m.state == "sent", _m.sent_at >= instant_text(allowance.since))
+    under_way = (_m.state == "waiting", _m.sent_at.is_(None), _m.claimed_until > now)
+    # Two counts, for an "or" would read all that the place was ever sent; the index holds `sent_at`.
+    counts = (select(func.count()).where(*of_it, *which) for which in (sent, under_way))
+    return sum(connection.execute(count).scalar_one() for count in counts) >= allowance.most
 
 
 def _is(claim: Claim) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -103,10 +104,8 @@ def told_of_model(message: Message) -> str:
     return about.pop() if len(about) == 1 else FLEET
 
 
-def told_body(
-    message: Message, *, attempts: int, thread: str | None = None, why: str | None = None
-) -> dict[str, Any]:
-    """Return what the chain says of a message that was told, or was not and will not be."""
+def told_body(message: Message, attempts: int, learnt: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return what the chain says of a message that was told, or was not and will not be, and why."""
     channel = channel_of(message.channel)
     events = (message.event, *message.gathers)
     body: dict[str, Any] = {
@@ -119,7 +118,7 @@ def told_body(
         "incident": message.incident,
         "attempts": attempts,
     }
-    return body | ({"thread": thread} if why is None else {"why": why})
+    return body | dict(learnt)
 
 
 def _text(instant: datetime | None) -> str | None:

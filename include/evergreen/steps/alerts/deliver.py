@@ -128,6 +128,8 @@ class _Round:
         if outbox.sent(claim, receipt):
             self._count["sent"] += 1
             log.info("sent=%s to=%s", message.key, _place(message))
+            if receipt.note:
+                log.warning("sent=%s, but not to all: %s", message.key, receipt.note)
         else:
             log.warning("sent=%s, but another process had taken it over by then", message.key)
 
