@@ -130,6 +130,14 @@ def test_the_report_before_the_callback_is_told_once_too(bench):
     assert bench.told() == [("opening", "failed", "log")]
 
 
+def test_rejected_data_is_told_once_though_airflow_ends_the_run_as_failed(bench):
+    begin(bench)
+    end(bench, "rejected", lines=("error: nulls in x",))
+    bench.notice("failed/churn/r1", run_key="churn/r1", cause="retrain", signature="x")
+    bench.tell()
+    assert bench.told() == [("opening", "data_rejected", "log")]
+
+
 def test_a_run_that_comes_to_an_answer_ends_what_was_open(bench):
     begin(bench)
     end(bench, "failed")

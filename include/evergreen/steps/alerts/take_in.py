@@ -30,6 +30,7 @@ from evergreen.steps.alerts.known import Known
 log = logging.getLogger(__name__)
 
 BATCH = 200
+_FAILS_THE_RUN = frozenset({"failed", "rejected"})
 
 
 def take_in(messenger: Messenger, now: datetime) -> int:
@@ -135,12 +136,15 @@ def _acknowledged(entry: Entry, open_incidents: Mapping[tuple[str, str], Inciden
 
 
 def _told_before(ledger: Ledger, entry: Entry, event: Event) -> bool:
-    """Return whether an earlier entry told the same happening: a run's failure is told by two."""
+    """Return whether an earlier entry told the same happening: a run's failure is told by two.
+
+    Rejected data fails the run in Airflow, too, whose callback then writes a notice of its own.
+    """
     if event.name != "failed" or event.run_key is None or event.key != f"failed/{event.run_key}":
         return False
     notice = ledger.find(entry_key("event", event.key))
     report = ledger.find(entry_key("run_finished", event.run_key))
-    failed = report if report is not None and report.body["outcome"] == "failed" else None
+    failed = report if report is not None and report.body["outcome"] in _FAILS_THE_RUN else None
     return any(one is not None and one.seq < entry.seq for one in (notice, failed))
 
 
