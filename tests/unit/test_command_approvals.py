@@ -271,6 +271,12 @@ def test_what_our_rules_refuse_does_not_reach_airflow(
     assert airflow.sent == []
 
 
+def test_an_approver_whom_airflow_knows_by_an_id_is_left_to_airflow(bench: Bench, airflow: Airflow):
+    asked(bench, "manual__1", approvers=["7"])
+    assert main(["approve", "churn"]) == OK
+    assert len(airflow.sent) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [

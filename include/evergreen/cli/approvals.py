@@ -118,9 +118,12 @@ def _through_airflow(
     from evergreen.airflow_answers import give
 
     connection = from_environment(connection_id)
-    # What our own rules refuse needs no call; whose a token is, only Airflow knows.
-    known = asked if connection.login else replace(asked, approvers=())
-    why = refusal(known, None, replace(given, who=connection.login or connection_id, how="airflow"))
+    # What our own rules refuse needs no call; only Airflow knows by which id, or whose a token is.
+    why = refusal(
+        replace(asked, approvers=()),
+        None,
+        replace(given, who=connection.login or connection_id, how="airflow"),
+    )
     if why is not None:
         raise AnswerRefused(
             why.what, where=f"run {asked.run_key}", got=why.got, allowed=why.allowed, fix=why.fix
