@@ -187,7 +187,7 @@ def test_pin_and_unpin_tell_what_stands_and_what_undoes_it(bench: Bench, said):
 def test_a_pin_on_another_version_than_the_champion_is_refused(bench: Bench, said):
     code, _, err = said("pin", "churn", "--version", "1", "--why", "x")
     assert code == FINDINGS
-    assert "evergreen rollback churn --to 1" in err
+    assert 'evergreen rollback churn --to 1 --why "…"' in err
 
 
 def test_pause_names_the_runs_that_go_on_and_resume_the_request_that_waits(bench: Bench, said):

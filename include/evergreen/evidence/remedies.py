@@ -19,7 +19,7 @@ _CHANGES = {
     "gate.leaks.allow",
     "newer_champion": "A run with a later as-of than the champion's",
     "by_hand": "A run with a later as-of, for rows that nobody had seen then; or the word of a person: "
-    "evergreen rollback NAME --to VERSION",
+    "evergreen rollback NAME --to VERSION --why TEXT",
 }
 
 

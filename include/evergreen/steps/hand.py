@@ -112,7 +112,7 @@ def _on_the_champion(workspace: Workspace, model: str, deed: Deed) -> Deed:
             where=model,
             got=f"version {deed.version}",
             allowed=f"version {decided.version.number}",
-            fix=f"make it champion first: evergreen rollback {model} --to {deed.version}",
+            fix=f'make it champion first: evergreen rollback {model} --to {deed.version} --why "…"',
         )
     return Deed(deed.action, deed.who, deed.why, decided.version.number)
 
