@@ -126,8 +126,8 @@ def _mean(values: np.ndarray) -> float:
     low, high = float(values[0]), float(values[-1])
     with np.errstate(over="ignore"):
         mean = float(values.mean())
-    if not np.isfinite(mean):
-        mean = float((values / len(values)).sum())
+        if not np.isfinite(mean):
+            mean = float((values / len(values)).sum())
     return min(max(mean, low), high)
 
 
