@@ -249,6 +249,14 @@ def test_a_run_that_is_over_takes_no_answer_until_it_is_cleared(bench: Bench):
     assert ended(bench, key).outcome == "promoted"
 
 
+def test_a_run_that_ends_twice_in_the_same_way_waits_for_nothing_the_second_time_either(bench: Bench):
+    key = won(bench)
+    for number in (1, 2):
+        assert ask(bench, key).number == number
+        steps.report(bench.workspace, key, "failed task: approve")
+        assert waiting(bench.ledger, datetime.now(UTC)) == []
+
+
 def test_a_release_that_nobody_was_asked_about_is_an_error_that_says_what_to_do(bench: Bench):
     key = won(bench)
     with pytest.raises(ApprovalMissing, match=r"nobody was asked.*clear the run's task approve"):

@@ -9,7 +9,6 @@ import logging
 
 from evergreen.errors import LeaseHeld, LeaseLost
 from evergreen.failpoints import failpoint
-from evergreen.ports import Entry
 from evergreen.results import RunReport, StepFailure, to_json
 from evergreen.steps import requests
 from evergreen.steps.memory import last_entry, recall, record_next
@@ -34,7 +33,7 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
         log.warning("not recorded, another run holds the lease: %s", exc)
         return result
     try:
-        if not _said_already(last_entry(workspace, "run_finished", run_key), result):
+        if not _said_already(workspace, run_key, result):
             record_next(workspace, "run_finished", run_key, result, lease)
             failpoint("report.recorded")
         requests.close(workspace, run_key, result.outcome, lease)
@@ -55,5 +54,10 @@ def failed_for_good(workspace: Workspace, run_key: str) -> bool:
     return noted is not None and not noted.retryable
 
 
-def _said_already(last: Entry | None, result: RunReport) -> bool:
-    return last is not None and dict(last.body) == to_json(result)
+def _said_already(workspace: Workspace, run_key: str, result: RunReport) -> bool:
+    """Return whether a run ended so before, and has not asked people anything since."""
+    last = last_entry(workspace, "run_finished", run_key)
+    asked = last_entry(workspace, "approval_asked", run_key)
+    if last is None or (asked is not None and asked.seq > last.seq):
+        return False
+    return dict(last.body) == to_json(result)
