@@ -172,7 +172,7 @@ def from_environment(connection_id: str, environ: Mapping[str, str] | None = Non
             "no such connection",
             where=f"connection {connection_id!r}",
             allowed=f"looked in the environment variable {variable}",
-            fix=f"set {variable}, for example to sqlite:////data/warehouse.db",
+            fix=f"set {variable} to the connection as JSON, or as a URI such as postgres://user@host/db",
         )
     try:
         return _parse(connection_id, text)

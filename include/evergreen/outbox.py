@@ -208,6 +208,10 @@ class Outbox(Protocol):
         """Record that a message will not be sent."""
         ...
 
+    def again(self) -> int:
+        """Let everything that was given up wait anew, and return how much that is."""
+        ...
+
     def dropped(self, key: str) -> None:
         """Record that a waiting message is not needed any more."""
         ...

@@ -7,11 +7,13 @@ killed. Both write the same notice under the same key, so people hear of a faile
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from evergreen.names import model_of_dag_id
 from evergreen.redaction import redact
 from evergreen.text import plain
+from evergreen_airflow.step_operator import UNEXPECTED
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -29,10 +31,23 @@ def task_failed(context: Context) -> None:
     exception = context.get("exception")
     if task.task_id in _LEFT_TO_REPORT and _meant(exception):
         return
+    why, values = _words_of(exception)
     kind = type(exception).__name__ if exception else "ended"
-    why = f"{kind}: {exception}" if exception else "it was ended from outside"
     line = f"Task {task.task_id} failed: {why}"
-    _tell(task.model, task.duty, context["dag_run"], line, f"{task.task_id}/{kind}")
+    _tell(task.model, task.duty, context["dag_run"], line, f"{task.task_id}/{kind}", values)
+
+
+def _words_of(exception: object) -> tuple[str, tuple[str, ...]]:
+    """Return what is told of an exception to everybody, and what only where data may be quoted."""
+    if exception is None:
+        return "it was ended from outside", ()
+    text = str(exception)
+    if text.startswith(UNEXPECTED):
+        return ": ".join(text.split(": ", 2)[:2]), (text,)
+    if _meant(exception):
+        return text, ()
+    name = type(exception).__name__
+    return name, (f"{name}: {text}",)
 
 
 def run_failed(context: Context) -> None:
@@ -52,8 +67,13 @@ def _meant(exception: object) -> bool:
     return type(exception).__name__ == "AirflowFailException"
 
 
-def _tell(model: str, duty: Duty, dag_run: Any, line: str, signature: str) -> None:
-    """Tell it; a failure with the signature of the one before is counted, not told again."""
+def _tell(
+    model: str, duty: Duty, dag_run: Any, line: str, signature: str, values: Sequence[str] = ()
+) -> None:
+    """Tell it; a failure with the signature of the one before is counted, not told again.
+
+    `values` may quote the data, as the message of an exception of any library may.
+    """
     from evergreen.alerts.event import Notice
     from evergreen_airflow.people import note_and_tell
     from evergreen_airflow.run_context import run_key_of
@@ -65,6 +85,7 @@ def _tell(model: str, duty: Duty, dag_run: Any, line: str, signature: str) -> No
         "medium",
         f"The {what} of {model} failed.",
         (redact(plain(line, LONGEST_LINE)),),
+        tuple(redact(plain(value, LONGEST_LINE)) for value in values),
         cause=duty,
         signature=signature,
         run_key=run_key,

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TERMINATED = 143
+UNEXPECTED = "unexpected error"
+"""Begins the message of an exception that is not Evergreen's own: its text may quote the data."""
 LONGEST_XCOM_TEXT = 300
 LONGEST_XCOM_LIST = 20
 NOT_SHOWN = frozenset({"spec", "query", "score_query", "monitor_query", "suite"})
@@ -148,7 +150,7 @@ def told_to_airflow(task_id: str, *, tries_left: bool) -> Iterator[None]:
         raise (AirflowException if tries_left else AirflowFailException)(message) from None
     except Exception as exc:  # noqa: BLE001 - whatever it is, its text may hold a secret
         log.error("%s", redact(_trace(exc)))
-        message = redact(f"unexpected error in step {task_id}: {type(exc).__name__}: {exc}")
+        message = redact(f"{UNEXPECTED} in step {task_id}: {type(exc).__name__}: {exc}")
         raise (AirflowException if tries_left else AirflowFailException)(bounded(message)) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +59,8 @@ def test_a_task_that_fails_is_written_down_with_its_exception_and_told(bench):
     ((key, told),) = notices(bench)
     assert key == "event/failed/churn/run 1"
     assert told.headline == "The retrain of churn failed."
-    assert told.lines == ("Task train failed: RuntimeError: no room at *** at all",)
+    assert told.lines == ("Task train failed: RuntimeError",)
+    assert told.values == ("RuntimeError: no room at *** at all",)
     assert (told.cause, told.run_key) == ("retrain", "churn/run 1")
     assert [letter.message.event.name for letter in bench.sink.letters] == ["failed"]
 
@@ -76,6 +78,22 @@ def test_a_task_that_met_data_it_cannot_use_is_told_without_what_it_found_there(
     (event,) = [letter.message.event for letter in bench.sink.letters]
     assert event.lines[0].endswith("DataUnusable: table x: a key stands twice")
     assert "SECRET_KEY" in event.values[0], "for a channel whose owner allows it"
+
+
+def test_what_an_exception_of_a_library_quotes_is_for_channels_that_may_quote_data(bench):
+    from evergreen_airflow.callbacks import task_failed
+    from evergreen_airflow.step_operator import told_to_airflow
+
+    try:
+        with told_to_airflow("train", tries_left=False):
+            raise ValueError("could not convert string to float: 'John'")
+    except AirflowFailException as exc:
+        task_failed(failed_task("train", exc))
+    ((_, told),) = notices(bench)
+    assert told.lines == ("Task train failed: unexpected error in step train: ValueError",)
+    assert "John" in told.values[0]
+    (letter,) = bench.sink.letters
+    assert "John" not in json.dumps([letter.message.event.headline, *letter.message.event.lines])
 
 
 def test_a_task_ended_from_outside_is_told_without_an_exception(bench):
@@ -100,7 +118,7 @@ def test_the_runs_callback_adds_nothing_to_what_a_task_told(bench):
 
     task_failed(failed_task("train", RuntimeError("first")))
     run_failed({"dag_run": dag_run(), "reason": "timed_out"})
-    assert [told.lines for _, told in notices(bench)] == [("Task train failed: RuntimeError: first",)]
+    assert [told.lines for _, told in notices(bench)] == [("Task train failed: RuntimeError",)]
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,22 @@ def test_what_is_given_up_stands_in_the_chain_and_is_listed(ledger, outbox):
     assert outbox.due(NOON + HOUR, 10) == []
 
 
+def test_what_was_given_up_is_sent_once_it_is_asked_for_again_and_may_be_given_up_again(ledger, outbox):
+    put(outbox, message(), incidents=[incident()])
+    for _ in range(2):
+        assert outbox.given_up(outbox.claim(message().key, 60), "revoked")
+        assert outbox.again() == 1
+        assert outbox.again() == 0
+    (waiting,) = outbox.due(NOON, 10)
+    assert (waiting.key, waiting.attempts, waiting.tried_since) == (message().key, 0, None)
+    assert outbox.sent(outbox.claim(message().key, 60), Receipt())
+    assert [entry.key for entry in ledger.entries(kind="not_told")] == [
+        f"not_told/{message().key}",
+        f"not_told#2/{message().key}",
+    ]
+    assert ledger.verify().ok
+
+
 def test_what_waits_is_listed_however_much_was_given_up_before(outbox, monkeypatch):
     monkeypatch.setattr("evergreen.ledger.outbox._MOST_LISTED", 3)
     put(outbox, *(message(number, due_at=NOON + number * HOUR) for number in range(1, 7)))

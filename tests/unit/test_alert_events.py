@@ -343,7 +343,9 @@ def test_that_a_word_of_a_channel_was_not_delivered_is_not_told_in_turn():
 
 
 def test_a_notice_is_told_as_it_is_written_bounded():
-    one = Notice("message", "low", "h" * 999, ("l",) * 99, "cause", ("x",), "s", RUN, "me", "cmd")
+    one = Notice(
+        "message", "low", "h" * 999, ("l",) * 99, ("v",), "cause", ("x",), "s", RUN, "me", "cmd"
+    )
     event = told("event", one, key="event/notifier/1")
     assert (event.key, event.name, event.severity) == ("notifier/1", "message", "low")
     assert (event.cause, event.closes, event.signature) == ("cause", ("x",), "s")

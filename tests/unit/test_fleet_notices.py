@@ -117,6 +117,15 @@ def test_a_broken_file_that_is_removed_is_not_open_for_ever(ledger, models):
     assert gone.closes == ("file",)
 
 
+def test_a_look_at_another_folder_does_not_call_a_broken_file_mended(ledger, models, tmp_path):
+    write(models, more="colour: red\n")
+    look(ledger, models)
+    other = tmp_path / "others"
+    other.mkdir()
+    assert look(ledger, other) == []
+    assert look(ledger, models) == []
+
+
 @pytest.mark.parametrize("text", ["[" * 1000, "owner: [1, 2]\nalerts: 7\n", "\x00", ""])
 def test_whom_a_file_names_is_left_open_where_it_cannot_be_read(ledger, models, text):
     (models / "odd.yaml").write_text(text)

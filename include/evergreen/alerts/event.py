@@ -50,12 +50,15 @@ class Notice:
     severity: Severity
     headline: str
     lines: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     cause: str | None = None
     closes: tuple[str, ...] = ()
     signature: str = ""
     run_key: str | None = None
     owner: str | None = None
     command: str | None = None
+    place: str | None = None
+    """The folder of the model file that it is about, where it is about one."""
     channels: tuple[str, ...] | None = None
     """Channels as canonical JSON of `alert_spec.Channel`, in the place of the model's; None: those."""
 

@@ -223,7 +223,7 @@ def _noticed(entry: Entry, context: Context) -> Event:
         severity=severity,
         headline=shown(one.headline),
         lines=lines_of(brief for brief, _ in told),
-        values=lines_of(line for _, whole in told for line in whole),
+        values=lines_of([*one.values, *(line for _, whole in told for line in whole)]),
         cause=one.cause,
         closes=one.closes,
         signature=one.signature,

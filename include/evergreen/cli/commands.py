@@ -357,6 +357,11 @@ COMMANDS: tuple[Command, ...] = (
                 {"type": float, "default": 60.0, "metavar": "N"},
             ),
             Arg(
+                ("--again",),
+                "send what was given up as well, once its channel is mended",
+                {"action": "store_true"},
+            ),
+            Arg(
                 ("--test",),
                 "only send a test message to every channel of this model, and say what it met",
                 {"metavar": "NAME"},

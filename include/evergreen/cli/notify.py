@@ -33,6 +33,8 @@ def notify(arguments: Namespace) -> int:
     if arguments.test is not None:
         return _try_out(arguments, settings)
     with open_messenger(settings, _known_here) as messenger:
+        if arguments.again:
+            messenger.outbox.again()
         try:
             if settings.models.is_dir():
                 look_over(messenger.ledger, [settings.models], datetime.now(UTC))

@@ -96,6 +96,10 @@ class SqlOutbox:
             lambda connection, head, now: claims.end(connection, head, claim, "given_up", now, why=why)
         )
 
+    def again(self) -> int:
+        """Let everything that was given up wait anew, and return how much that is."""
+        return self._write(lambda connection, _, now: claims.again(connection, now))
+
     def postponed(self, claim: Claim, until: datetime, why: str, *, whole_place: bool = False) -> bool:
         """Record a vain try: the message waits until an instant, as may all else for its receiver."""
         text = instant_text(until)

@@ -6,18 +6,19 @@ message, records nothing. Every function runs inside the ledger's one write tran
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from evergreen.entry_keys import entry_key
 from evergreen.ledger.append import append_to
 from evergreen.ledger.chain import Head, instant_text
 from evergreen.ledger.content import Content
 from evergreen.ledger.outbox_rows import message_of, message_row, place_of, told_body, told_of_model
-from evergreen.ledger.schema import messages
+from evergreen.ledger.schema import entries, messages
 from evergreen.outbox import Allowance, Claim, Message, MessageState
 from evergreen.ports import Lease
 
@@ -100,8 +101,17 @@ def end(
     learnt = {"why": why} if state != "sent" else {"thread": thread} | ({"note": why} if why else {})
     body = told_body(message, row.attempts + 1, learnt)
     writer = Lease(told_of_model(message), "outbox", claim.token, "alerts")
-    append_to(connection, head, Content(kind, entry_key(kind, message.key), body, writer), now)
+    append_to(
+        connection, head, Content(kind, _free_key(connection, kind, message.key), body, writer), now
+    )
     return True
+
+
+def again(connection: Connection, now: str) -> int:
+    """Let everything that was given up wait anew, and return how much that is."""
+    anew = {"state": "waiting", "due_at": now, "attempts": 0, "tried_since": None, "why": None}
+    waiting = connection.execute(update(messages).where(_m.state == "given_up").values(anew))
+    return waiting.rowcount
 
 
 def gather(connection: Connection, digest: Message, members: Sequence[str]) -> bool:
@@ -115,6 +125,13 @@ def gather(connection: Connection, digest: Message, members: Sequence[str]) -> b
     connection.execute(update(messages).where(*these).values(state="in_digest", digest=digest.key))
     connection.execute(insert(messages).values(message_row(digest)))
     return True
+
+
+def _free_key(connection: Connection, kind: str, key: str) -> str:
+    """Return the key of the next entry of a kind about a message; it may be given up more than once."""
+    keys = (entry_key(kind, key, number) for number in itertools.count(1))
+    stands = select(entries.c.seq).where(entries.c.key == bindparam("key"))
+    return next(one for one in keys if connection.execute(stands, {"key": one}).one_or_none() is None)
 
 
 def _used(connection: Connection, place: str, allowance: Allowance, now: str) -> bool:

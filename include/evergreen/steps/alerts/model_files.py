@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -40,6 +41,7 @@ def tell_of_model_files(ledger: Ledger, folders: Sequence[Path]) -> int:
         How many notices were written.
     """
     told = _told(ledger)
+    looked_at = {str(folder.resolve()) for folder in folders}
     found = {
         stem: _problems(list(files))
         for folder in folders
@@ -48,6 +50,8 @@ def tell_of_model_files(ledger: Ledger, folders: Sequence[Path]) -> int:
     written = 0
     for stem in sorted({*found, *told}):
         last, count = told.get(stem, (None, 0))
+        if stem not in found and last is not None and last.place not in looked_at:
+            continue  # whether that file is gone, only a look at its own folder can say
         new = _news(stem, found.get(stem), last)
         if new is not None:
             notice(ledger, stem, f"model_file/{stem}/{count + 1}", new)
@@ -110,7 +114,8 @@ class _Broken:
             cause=CAUSE,
             signature=self.digest,
             owner=owner,
-            command=f"evergreen lint {plain(self.path, 200)}",
+            command=f"evergreen lint {shlex.quote(plain(self.path, 200))}",
+            place=str(self.path.parent.resolve()),
             channels=channels,
         )
 
