@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evergreen import steps
-from evergreen.approval_results import Answer, Asked, NotNeeded
+from evergreen.approval_results import Answer, Answered, Asked, NotNeeded
 from evergreen.errors import DataUnusable, LeaseLost, NotAllowed, Paused, StoreUnavailable
 from evergreen.hand import Deed, HandAction, Pausable
 from evergreen.hand_questions import standing
@@ -252,6 +252,17 @@ def test_a_run_that_was_pinned_while_it_waited_is_not_told_to_wait_still(bench: 
     assert isinstance(approve.ask(bench.workspace, key), NotNeeded)
     steps.release(bench.workspace, key)
     assert "waits" not in " ".join(steps.report(bench.workspace, key).lines)
+
+
+def test_a_run_that_was_rejected_before_the_pin_ends_with_the_rejection(bench: Bench):
+    key = won(bench, "two", tier="high")
+    approve.ask(bench.workspace, key)
+    approve.answer(
+        bench.ledger, key, Answer("reject", "bo", "airflow", datetime.now(UTC), "too few rows")
+    )
+    done(bench, "pin")
+    assert isinstance(approve.ask(bench.workspace, key), Answered)
+    assert "rejected by bo: too few rows" in steps.report(bench.workspace, key).summary
 
 
 def test_a_run_that_asks_for_no_release_ends_registered_pinned_or_not(bench: Bench):

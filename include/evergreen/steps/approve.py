@@ -59,12 +59,12 @@ def ask(workspace: Workspace, run_key: str, now: datetime | None = None) -> Aske
         return NotNeeded("nothing is to be released, as was asked", goes_on=False)
     if last_entry(workspace, "release_intended", run_key) is not None:
         return NotNeeded("the release has begun", goes_on=True)
-    withheld = decided_by_hand(workspace.ledger, model_of(run_key)).withheld
-    if withheld is not None:
-        return NotNeeded(f"nothing would be released, for {withheld}", goes_on=True)
     told = standing(workspace.ledger, run_key)
     if told is not None and told.answered and not lets_release(told.asked, told.answered):
         return told.answered
+    withheld = decided_by_hand(workspace.ledger, model_of(run_key)).withheld
+    if withheld is not None:
+        return NotNeeded(f"nothing would be released, for {withheld}", goes_on=True)
     comparison = evaluate(workspace, run_key)
     version = register(workspace, run_key)
     if version is None or not comparison.promote:
