@@ -75,7 +75,7 @@ _RUN = Arg(
 )
 _EVIDENCE = Arg(
     ("--evidence",),
-    "the digest you looked at: where it is not the question's any more, the answer is refused",
+    "the digest you looked at: needed where the run asked anew; another than the question's is refused",
     {"metavar": "DIGEST"},
 )
 
