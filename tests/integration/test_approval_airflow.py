@@ -221,7 +221,7 @@ def test_the_command_line_answers_through_airflow_as_the_connections_user(people
     assert "who started the run may not answer for it" in by_the_starter.stderr
     by_another = people.command("approve", key, user="carol")
     assert by_another.returncode == 1
-    assert "not one of the approvers" in by_another.stderr
+    assert "Airflow does not let carol answer" in by_another.stderr
     done = people.command("approve", "typed", "--why", "as agreed", user="alice")
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{key}: approve by alice, given to Airflow" in done.stdout
