@@ -7,7 +7,8 @@
        └─── reject, more_data ───────── kept
 
 The first answer that counts stands. A question is about one comparison, one model and one champion;
-where one of them changed since, the answer allows nothing, and the question is asked anew.
+where one of them changed since, or the answer has expired, it allows nothing, and the question is asked
+anew.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ def lets_release(asked: Asked, answered: Answered) -> bool:
     return answered.answer == "approve" or (
         answered.answer == "timeout" and asked.on_timeout == "release"
     )
+
+
+def expired(asked: Asked, answered: Answered, now: datetime) -> bool:
+    """Return whether an answer is too old to release on: as old as its question might have become."""
+    return now > answered.at + (asked.deadline - asked.asked_at)
 
 
 def refusal(asked: Asked, earlier: Answered | None, answer: Answer) -> Refusal | None:

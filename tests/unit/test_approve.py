@@ -317,6 +317,19 @@ def test_an_approval_is_void_where_the_champion_moved_after_it(bench: Bench):
     assert ended(bench, key).outcome == "promoted"
 
 
+def test_an_approval_that_was_not_used_in_time_expires_and_is_asked_for_anew(bench: Bench):
+    key = won(bench)
+    long_ago = datetime.now(UTC) - timedelta(days=7)
+    ask(bench, key, long_ago)
+    say(bench, key, at=long_ago + timedelta(days=1))
+    with pytest.raises(ApprovalMissing, match="expired"):
+        steps.release(bench.workspace, key)
+    assert bench.serving() is None
+    assert ask(bench, key).number == 2
+    say(bench, key, evidence=ask(bench, key).evidence)
+    assert ended(bench, key).outcome == "promoted"
+
+
 def test_an_answer_whose_number_is_another_questions_allows_nothing(bench: Bench):
     key = won(bench)
     lease = bench.ledger.acquire("churn", "x", "approval")

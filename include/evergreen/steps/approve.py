@@ -11,7 +11,7 @@ import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from evergreen.approval import covers, evidence_digest, lets_release, refusal
+from evergreen.approval import covers, evidence_digest, expired, lets_release, refusal
 from evergreen.approval_questions import (
     answer_key,
     ended_after,
@@ -124,11 +124,18 @@ def end_overdue(ledger: Ledger, now: datetime) -> list[Answered]:
     return ended
 
 
-def approved(workspace: Workspace, retrain: Retrain, version: Version, comparison: Comparison) -> bool:
+def approved(
+    workspace: Workspace,
+    retrain: Retrain,
+    version: Version,
+    comparison: Comparison,
+    now: datetime | None = None,
+) -> bool:
     """Return whether the ledger lets a version be released; False where people said no.
 
     Raises:
-        ApprovalMissing: nobody was asked, the question waits, or the evidence changed since the answer.
+        ApprovalMissing: nobody was asked, the question waits, the evidence changed since the answer, or
+            the answer has expired.
     """
     if retrain.model.spec.approval is None:
         return True
@@ -141,6 +148,8 @@ def approved(workspace: Workspace, retrain: Retrain, version: Version, compariso
         return False
     if not covers(told.asked, _evidence(workspace, retrain, version), comparison.champion_seq):
         raise _missing(retrain, "the approval is void: the champion or the evidence changed since")
+    if expired(told.asked, told.answered, now or datetime.now(UTC)):
+        raise _missing(retrain, "the approval has expired: it is older than a question may wait")
     return True
 
 
@@ -157,9 +166,11 @@ def _asked(
     told = standing(workspace.ledger, retrain.run_key)
     evidence = _evidence(workspace, retrain, version)
     if told is not None and covers(told.asked, evidence, comparison.champion_seq):
-        if told.answered is not None:
+        if told.answered is not None and not expired(told.asked, told.answered, now):
             return told.answered
-        if not _ended_since_asked(workspace, retrain):  # else nobody could answer it any more
+        if told.answered is None and not _ended_since_asked(
+            workspace, retrain
+        ):  # else nobody could answer it any more
             if now < told.asked.deadline:
                 return told.asked
             return answer(workspace.ledger, retrain.run_key, Answer("timeout", None, "scheduler", now))
