@@ -25,9 +25,10 @@ from tests.contracts.web_server import WebServer, web_server
 from tests.integration.test_real_airflow import ROOT, Api, World, model_text, write_warehouse
 
 ALERTS = """\
-retries: {attempts: 0, delay: 0 minutes}
-alerts: [{type: webhook, connection: hook, private_network: true, events: [failed]}]
+retries: {{attempts: 0, delay: 0 minutes}}
+alerts: [{{type: webhook, connection: hook_{name}, private_network: true, events: [failed]}}]
 """
+"""A place of its own for each model: a storm into one would be gathered into a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,15 @@ def world(folder: Path, models: list[str], hook: WebServer) -> Iterator[World]:
     shutil.copy(ROOT / "dags" / "evergreen_models.py", folder / "dags")
     write_warehouse(folder / "warehouse.db")
     for name in models:
-        text = model_text(name, more=ALERTS).replace("WHERE at", "WHERE id < 0 AND at")
+        text = model_text(name, more=ALERTS.format(name=name)).replace("WHERE at", "WHERE id < 0 AND at")
         (folder / "dags" / "models" / f"{name}.yaml").write_text(text)
-    connection = {"conn_type": "http", "host": "127.0.0.1", "schema": "http", "port": hook.port}
+    connection = {
+        "conn_type": "http",
+        "host": "127.0.0.1",
+        "schema": "http",
+        "port": hook.port,
+        "password": "signed with this",
+    }
     airflow = start_airflow(
         folder / "airflow",
         folder / "dags",
@@ -54,7 +61,7 @@ def world(folder: Path, models: list[str], hook: WebServer) -> Iterator[World]:
         extra_env={
             "EVERGREEN_HOME": str(folder / "evergreen"),
             "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{folder / 'warehouse.db'}",
-            "AIRFLOW_CONN_HOOK": json.dumps(connection | {"password": "signed with this"}),
+            **{f"AIRFLOW_CONN_HOOK_{name.upper()}": json.dumps(connection) for name in models},
         },
     )
     try:
