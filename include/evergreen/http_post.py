@@ -46,6 +46,14 @@ class Limits:
     whole: float = 20.0
 
 
+USUAL_LIMITS = Limits()
+
+
+def utc_now() -> datetime:
+    """Return the time by which a server's wish to be left alone is counted."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a server answered. `text` is at most `MOST_BYTES` of its body, or what came of it in time."""

@@ -17,7 +17,6 @@ RATE_RULE = 'a whole number and a period, such as "1 per quarter" (periods: ' + 
     ", ".join(get_args(Period)) + ")"
 )
 K_OF_N_RULE = 'how many of how many checks, such as "2 of 5"'
-LONGEST_HISTORY = 100
 LONGEST_TIME_BETWEEN = 1000
 
 _RATE = re.compile(r"^([1-9][0-9]{0,3}) per (day|week|month|quarter|year)$")

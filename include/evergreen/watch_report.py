@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from evergreen.errors import bounded
 from evergreen.logged_rows import shown
-from evergreen.ports import NoPage
 from evergreen.redaction import redact
 from evergreen.results import Release, Snapshot, from_json
 from evergreen.steps.memory import model_of, need
 from evergreen.steps.watch.begin import monitor_of
 from evergreen.steps.watch.profile import baseline_of, champion_of
 from evergreen.watch_picture import Moment, history_picture
+from evergreen.watch_ports import NoPage
 from evergreen.watch_questions import past_requests, verdicts
 from evergreen.watch_results import Check, Finding, Observation, Profiled, Stored, Verdict
 from evergreen.workspace import Workspace

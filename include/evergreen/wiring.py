@@ -22,10 +22,11 @@ from evergreen.errors import BadConfiguration
 from evergreen.fleet_file import fleet_channels
 from evergreen.messenger import Messenger
 from evergreen.outbox import AlertSink
-from evergreen.ports import DataSource, Deployer, Ledger, LoggedRows, PredictionLog
+from evergreen.ports import DataSource, Deployer, Ledger
 from evergreen.results import Candidate, PinnedModel
 from evergreen.settings import Settings
 from evergreen.source_spec import FilesSource, Source, SqlSource
+from evergreen.watch_ports import LoggedRows, PredictionLog
 from evergreen.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from evergreen.ports import (
     DataSource,
     Deployer,
-    FileStore,
     Ledger,
-    LoggedRows,
-    PredictionLog,
     Registry,
-    SamplePage,
     Scorer,
     SnapshotStore,
     Trainer,
     Validator,
 )
 from evergreen.results import Candidate, PinnedModel
+from evergreen.watch_ports import FileStore, LoggedRows, PredictionLog, SamplePage
 
 
 @dataclass(frozen=True, slots=True)

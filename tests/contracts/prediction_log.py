@@ -14,8 +14,8 @@ import pytest
 from evergreen.column_types import TIME
 from evergreen.errors import ArtefactDamaged, DataUnusable
 from evergreen.logged_rows import VERSION, probability
-from evergreen.ports import LoggedRows, PredictionLog
 from evergreen.profiles.layout import Cells, Layout
+from evergreen.watch_ports import LoggedRows, PredictionLog
 from evergreen.window import Window
 
 START = datetime(2013, 4, 1, tzinfo=UTC)

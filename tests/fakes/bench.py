@@ -21,7 +21,7 @@ from evergreen.errors import (
     DataUnusable,
     EvergreenError,
 )
-from evergreen.ports import NoPage, Pointer
+from evergreen.ports import Pointer
 from evergreen.profiles.codec import baseline_to_bytes
 from evergreen.results import (
     Candidate,
@@ -33,6 +33,7 @@ from evergreen.spec import ModelSpec, Suite
 from evergreen.steps import memory
 from evergreen.training.baseline import baseline_of, refitted
 from evergreen.training.labels import labelled
+from evergreen.watch_ports import NoPage
 from evergreen.window import Window
 from evergreen.workspace import Workspace
 from tests.fakes.deployer import FakeDeployer

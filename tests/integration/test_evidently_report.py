@@ -10,7 +10,7 @@ import pytest
 
 from evergreen.adapters import evidently_report
 from evergreen.adapters.evidently_report import MOST_ROWS, page
-from evergreen.ports import NoPage
+from evergreen.watch_ports import NoPage
 
 pytest.importorskip("evidently")
 

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 from evergreen.column_kinds import kind_of
 from evergreen.errors import bounded
 from evergreen.evidence.numbers import counted
-from evergreen.ports import NoPage
 from evergreen.redaction import redact
 from evergreen.text import html, plain
+from evergreen.watch_ports import NoPage
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from evergreen.watch_results import Stored
 
 
 class SmallFiles:
-    """Keeps small files under a URI; a `ports.FileStore`."""
+    """Keeps small files under a URI; a `watch_ports.FileStore`."""
 
     def __init__(self, uri: str, storage_options: Mapping[str, Any]) -> None:
         self._uri = uri.rstrip("/")

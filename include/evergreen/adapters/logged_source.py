@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 
 
 class LoggedSource:
-    """The rows of a source, mapped; a `ports.LoggedRows`.
+    """The rows of a source, mapped; a `watch_ports.LoggedRows`.
 
     Args:
         rows: Reads the team's rows; they need no label.

@@ -24,10 +24,10 @@ from evergreen.failpoints import failpoint
 from evergreen.log_days import LogDays, whole_day
 from evergreen.logged_file import unified, write_logged
 from evergreen.names import name_problem
-from evergreen.ports import LoggedRows
 from evergreen.redaction import redact
 from evergreen.staging import staging_in
 from evergreen.storage import local_path, storage_errors
+from evergreen.watch_ports import LoggedRows
 from evergreen.window import Window
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _STAGING = ".staging"
 
 
 class ParquetLog:
-    """Keeps logged predictions under a URI; a `ports.PredictionLog`."""
+    """Keeps logged predictions under a URI; a `watch_ports.PredictionLog`."""
 
     def __init__(self, uri: str, storage_options: Mapping[str, Any]) -> None:
         self._uri = uri.rstrip("/")
@@ -89,7 +89,7 @@ class ParquetLog:
 
 
 class LoggedDays:
-    """The rows of a model's days; a `ports.LoggedRows`."""
+    """The rows of a model's days; a `watch_ports.LoggedRows`."""
 
     def __init__(self, days: LogDays, time_column: str) -> None:
         self._days = days

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from evergreen.alerts.letter_words import Words, header_key, words_of
 from evergreen.alerts.slack_blocks import blocks_of, fallback_of
 from evergreen.connections import Connection, Connections
 from evergreen.errors import BadConfiguration
-from evergreen.http_post import Answer, Limits, NoAnswer, post
+from evergreen.http_post import USUAL_LIMITS, Answer, Limits, NoAnswer, post, utc_now
 from evergreen.outbox import Letter, Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import hide
 
@@ -42,18 +42,13 @@ _NEVER: Mapping[str, str] = {
 """What to do about those of the API's errors that do not pass by themselves."""
 
 
+@dataclass(frozen=True, slots=True)
 class SlackSink:
     """Posts to a channel."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._connections = connections
-        self._limits = limits
-        self._clock = clock
+    connections: Connections
+    limits: Limits = USUAL_LIMITS
+    clock: Callable[[], datetime] = utc_now
 
     def send(self, letter: Letter) -> Receipt:
         """Post the letter; a bot's receipt names the thread for what follows.
@@ -66,15 +61,15 @@ class SlackSink:
         channel = channel_of(letter.message.channel)
         if not isinstance(channel, SlackChannel):
             raise TypeError("not Slack")
-        connection = self._connections(channel.connection)
+        connection = self.connections(channel.connection)
         where = f"Slack by {channel.connection!r}"
         words = words_of(letter, data_values=channel.data_values)
-        line = _Line(self._limits, connection.extra.get("proxy") or None)
+        line = _Line(self.limits, connection.extra.get("proxy") or None)
         try:
             if connection.conn_type == "slackwebhook":
                 content = {"text": fallback_of(words, threaded=False), **_parts(words)}
                 answer = line.post(_webhook_url(connection, where), content)
-                _judge_webhook(answer, self._clock(), where)
+                _judge_webhook(answer, self.clock(), where)
                 return Receipt()
             if connection.conn_type == "slack":
                 return self._by_bot(connection, channel, letter, words, line)
@@ -108,7 +103,7 @@ class SlackSink:
         said = bot.say(words, letter.message.key, thread)
         if said.error in _THREAD_GONE:
             thread, said = None, bot.say(words, letter.message.key, None)
-        said.judge(self._clock(), where)
+        said.judge(self.clock(), where)
         return Receipt(thread or said.ts)
 
 

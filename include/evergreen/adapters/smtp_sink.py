@@ -8,7 +8,8 @@ import ssl
 import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from email.message import EmailMessage
 from email.utils import parseaddr
 
@@ -19,27 +20,24 @@ from evergreen.alerts.mail import mail_of
 from evergreen.bounded_work import in_a_thread
 from evergreen.connections import Connection, Connections
 from evergreen.errors import BadConfiguration
-from evergreen.http_post import Limits
+from evergreen.http_post import Limits, utc_now
 from evergreen.outbox import Letter, Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import MASK, redact
 from evergreen.text import plain
 
 Refusals = Mapping[str, tuple[int, bytes]]
+LIMITS = Limits(connect=10.0)
+"""Servers often greet after a pause of five seconds, against spam."""
 _TRUE = frozenset({"1", "on", "true", "yes"})
 
 
+@dataclass(frozen=True, slots=True)
 class SmtpSink:
     """Sends one mail to all addresses of a channel."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        limits: Limits = Limits(connect=10.0),  # noqa: B008 - frozen
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._connections = connections
-        self._limits = limits
-        self._clock = clock
+    connections: Connections
+    limits: Limits = LIMITS
+    clock: Callable[[], datetime] = utc_now
 
     def send(self, letter: Letter) -> Receipt:
         """Send the mail; the receipt's thread is its Message-ID.
@@ -52,16 +50,16 @@ class SmtpSink:
         channel = channel_of(letter.message.channel)
         if not isinstance(channel, EmailChannel):
             raise TypeError("not e-mail")
-        connection = self._connections(channel.connection)
+        connection = self.connections(channel.connection)
         where = f"mail by {channel.connection!r}"
         sender = _sender(connection, where)
         words = words_of(letter, data_values=channel.data_values)
         try:
-            mail = mail_of(letter, words, sender, channel.to, self._clock())
+            mail = mail_of(letter, words, sender, channel.to, self.clock())
         except ValueError as exc:
             fix = "correct from_email in the connection's extra, or the addresses under to"
             raise BadConfiguration(str(exc), where=where, fix=fix) from None
-        post_office = _PostOffice(connection, self._limits, where)
+        post_office = _PostOffice(connection, self.limits, where)
         refused = post_office.deliver(mail, parseaddr(sender)[1], channel.to)
         return Receipt(str(mail["Message-ID"]), _not_all(refused, connection))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from evergreen.alert_spec import WebhookChannel
@@ -12,7 +13,7 @@ from evergreen.alerts.letter_words import words_of
 from evergreen.alerts.webhook_body import body_of, headers_of
 from evergreen.connections import Connection, Connections
 from evergreen.errors import BadConfiguration
-from evergreen.http_post import AddressForbidden, Answer, Limits, NoAnswer, post
+from evergreen.http_post import USUAL_LIMITS, AddressForbidden, Answer, Limits, NoAnswer, post, utc_now
 from evergreen.outbox import Letter, Receipt, SinkRefused, SinkUnavailable
 from evergreen.redaction import hide
 
@@ -21,18 +22,13 @@ SHORTEST_TOKEN = 16
 _LATER = frozenset({408, 425, 429})
 
 
+@dataclass(frozen=True, slots=True)
 class WebhookSink:
     """Posts to the address of a connection of type http."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._connections = connections
-        self._limits = limits
-        self._clock = clock
+    connections: Connections
+    limits: Limits = USUAL_LIMITS
+    clock: Callable[[], datetime] = utc_now
 
     def send(self, letter: Letter) -> Receipt:
         """Post the letter; any answer from 200 to 299 is taken for yes.
@@ -45,13 +41,13 @@ class WebhookSink:
         channel = channel_of(letter.message.channel)
         if not isinstance(channel, WebhookChannel):
             raise TypeError("not a webhook")
-        connection = self._connections(channel.connection)
+        connection = self.connections(channel.connection)
         where = f"webhook {channel.connection!r}"
-        url, now = _url(connection, where), self._clock()
+        url, now = _url(connection, where), self.clock()
         body = body_of(letter, words_of(letter, data_values=channel.data_values))
         headers = _headers(letter, body, connection, now, where)
         try:
-            answer = post(url, body, headers, self._limits, public_only=not channel.private_network)
+            answer = post(url, body, headers, self.limits, public_only=not channel.private_network)
         except AddressForbidden as exc:
             raise SinkRefused(
                 "the host has an address that is not public",

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evergreen.canonical import digest_of
-from evergreen.ports import DataSource, LoggedRows, PredictionLog
+from evergreen.ports import DataSource
 from evergreen.replay.kept import KeptRows
+from evergreen.watch_ports import LoggedRows, PredictionLog
 from evergreen.window import Window
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _streams(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 class RememberedLog:
-    """A prediction log that one process writes and reads; a `ports.PredictionLog`."""
+    """A prediction log that one process writes and reads; a `watch_ports.PredictionLog`."""
 
     def __init__(self, log: PredictionLog) -> None:
         self._log = log
@@ -104,7 +105,7 @@ class RememberedLog:
     def replace(
         self, model: str, window: Window, batches: Iterable[pa.RecordBatch], time_column: str
     ) -> str:
-        """Put these rows in the place of the window's; see `ports.PredictionLog.replace`."""
+        """Put these rows in the place of the window's; see `watch_ports.PredictionLog.replace`."""
         self._kept.drop(lambda key: _overlap(key[0], window))  # type: ignore[index]
         return self._log.replace(model, window, batches, time_column)
 
@@ -115,7 +116,7 @@ class RememberedLog:
 
 @dataclass(frozen=True, slots=True)
 class RememberedRows:
-    """The logged rows of one model; a `ports.LoggedRows`."""
+    """The logged rows of one model; a `watch_ports.LoggedRows`."""
 
     rows: LoggedRows
     kept: KeptRows
@@ -123,7 +124,7 @@ class RememberedRows:
     def read(
         self, window: Window, columns: Sequence[str] | None = None, version: int | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the window's rows; see `ports.LoggedRows.read`."""
+        """Yield the window's rows; see `watch_ports.LoggedRows.read`."""
         key = (window, None if columns is None else tuple(columns), version)
         found = self.kept.get(key)
         if found is None:

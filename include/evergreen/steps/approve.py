@@ -21,13 +21,14 @@ from evergreen.approval_questions import (
 )
 from evergreen.approval_results import Answer, Answered, Asked, NotNeeded
 from evergreen.comparison import Comparison
-from evergreen.errors import AnswerRefused, ApprovalMissing, KeyConflict, LeaseLost
+from evergreen.errors import AnswerRefused, ApprovalMissing
 from evergreen.evidence.headline import headline
 from evergreen.failpoints import failpoint
 from evergreen.hand_questions import standing as decided_by_hand
 from evergreen.ports import Lease, Ledger
 from evergreen.results import Retrain, Version, from_json, to_json
 from evergreen.spec import Approval
+from evergreen.steps.brief_lease import briefly
 from evergreen.steps.evaluate import evaluate
 from evergreen.steps.memory import holding, last_entry, model_of, record_next, retrain_of
 from evergreen.steps.register import register
@@ -35,8 +36,6 @@ from evergreen.text import plain
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-MOST_TRIES = 5
 
 
 def ask(workspace: Workspace, run_key: str, now: datetime | None = None) -> Asked | Answered | NotNeeded:
@@ -83,7 +82,8 @@ def answer(ledger: Ledger, run_key: str, given: Answer) -> Answered:
         AnswerRefused: it does not count; nothing was written.
         LeaseLost: others answer at this moment, again and again.
     """
-    for tries_left in reversed(range(MOST_TRIES)):
+
+    def write(lease: Lease) -> Answered:
         asked = _answerable(ledger, run_key, given)
         answered = Answered(
             run_key,
@@ -95,20 +95,13 @@ def answer(ledger: Ledger, run_key: str, given: Answer) -> Answered:
             plain(given.reason).strip(),
             asked.evidence,
         )
-        # One holder for all: a killed one keeps nobody waiting, for the next takes its lease over.
-        lease = ledger.acquire(model_of(run_key), f"{model_of(run_key)}/approval", "approval")
-        try:
-            ledger.append("approval_answered", answer_key(asked), to_json(answered), lease)
-        except (KeyConflict, LeaseLost):  # another answer came first, or comes now
-            if not tries_left:
-                raise
-            continue
-        finally:
-            ledger.free(lease)
-        failpoint("approve.answered")
-        log.info("%s: %s by %s (%s)", run_key, answered.answer, answered.who, answered.how)
+        ledger.append("approval_answered", answer_key(asked), to_json(answered), lease)
         return answered
-    raise AssertionError("an answer is taken, refused, or given up")
+
+    answered = briefly(ledger, model_of(run_key), "approval", write)
+    failpoint("approve.answered")
+    log.info("%s: %s by %s (%s)", run_key, answered.answer, answered.who, answered.how)
+    return answered
 
 
 def end_overdue(ledger: Ledger, now: datetime) -> list[Answered]:

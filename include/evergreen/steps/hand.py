@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from evergreen.entry_keys import entry_key
-from evergreen.errors import LeaseLost, NotAllowed, Paused
+from evergreen.errors import NotAllowed, Paused
 from evergreen.failpoints import failpoint
 from evergreen.hand import PAUSABLE, Deed, Pausable, Standing
 from evergreen.hand_questions import RolledBack, rolled_back, standing
 from evergreen.ports import Lease
 from evergreen.results import Candidate, Release, Retrain, Withheld, from_json, to_json
+from evergreen.steps.brief_lease import briefly
 from evergreen.steps.memory import last_entry, model_of, need, record_next
 from evergreen.text import plain
 from evergreen.workspace import Workspace
@@ -53,19 +54,7 @@ def do(workspace: Workspace, model: str, deed: Deed) -> Done:
         NotAllowed: a pin of a model without a champion, or on a version that is not the champion.
         LeaseLost: others decided about the model again and again at the same time.
     """
-    for _ in range(MOST_TRIES):
-        lease = workspace.ledger.acquire(model, f"{model}/hand", "hand")
-        try:
-            return _do(workspace, lease, deed)
-        except LeaseLost:
-            log.info("somebody else decides about %s at the same time; looking again", model)
-        finally:
-            workspace.ledger.free(lease)
-    raise LeaseLost(
-        "others decide about this model at the same time",
-        where=model,
-        fix="nothing was written; say again",
-    )
+    return briefly(workspace.ledger, model, "hand", lambda lease: _do(workspace, lease, deed))
 
 
 def _do(workspace: Workspace, lease: Lease, deed: Deed) -> Done:

@@ -22,9 +22,9 @@ import sqlalchemy as sa
 from evergreen.adapters.sql_counts.columns import NotPlain
 from evergreen.errors import DataUnusable
 from evergreen.monitor_spec import LoggedPredictions
-from evergreen.ports import LoggedRows
 from evergreen.spec import Data
 from evergreen.sql_session import SqlSession
+from evergreen.watch_ports import LoggedRows
 from evergreen.window import Window
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class SqlCounts:
-    """Logged rows in a database; a `ports.LoggedRows`.
+    """Logged rows in a database; a `watch_ports.LoggedRows`.
 
     Args:
         rows: The same rows, pulled.

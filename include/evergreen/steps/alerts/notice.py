@@ -7,12 +7,10 @@ from typing import Any
 
 from evergreen.alerts.event import Acknowledgement, Notice
 from evergreen.entry_keys import entry_key
-from evergreen.errors import KeyConflict, LeaseLost
 from evergreen.outbox import Incident
-from evergreen.ports import Ledger
+from evergreen.ports import Lease, Ledger
 from evergreen.results import to_json
-
-MOST_TRIES = 50
+from evergreen.steps.brief_lease import briefly
 
 
 def notice(ledger: Ledger, model: str, key: str, one: Notice) -> None:
@@ -42,22 +40,10 @@ def acknowledge(ledger: Ledger, incident: Incident, who: str, why: str) -> None:
 
 
 def _write(ledger: Ledger, model: str, kind: str, key: str, body: Mapping[str, Any]) -> None:
-    """Append an entry unless one of its key stands.
+    """Append an entry unless one of its key stands."""
 
-    All writers of a model share one holder, so that one that was killed keeps nobody out; whom another
-    overtook in between asks again.
-    """
-    for left in reversed(range(MOST_TRIES)):
-        if ledger.find(key) is not None:
-            return
-        lease = ledger.acquire(model, f"{model}/alerts", "alerts")
-        try:
+    def write(lease: Lease) -> None:
+        if ledger.find(key) is None:
             ledger.append(kind, key, body, lease)
-        except KeyConflict:
-            return
-        except LeaseLost:
-            if not left:
-                raise
-        else:
-            ledger.free(lease)
-            return
+
+    briefly(ledger, model, "alerts", write)

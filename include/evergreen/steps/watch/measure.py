@@ -11,13 +11,13 @@ from evergreen.cron import times_a_year
 from evergreen.errors import ArtefactDamaged, DataUnusable, bounded
 from evergreen.failpoints import failpoint
 from evergreen.monitor_spec import Level, Monitor
-from evergreen.ports import LoggedRows
 from evergreen.rates import DAYS_A_YEAR
 from evergreen.redaction import redact
 from evergreen.results import Release
 from evergreen.steps.memory import need, recall, record
 from evergreen.steps.watch.begin import checking, monitor_of
 from evergreen.steps.watch.profile import baseline_of, champion_of
+from evergreen.watch_ports import LoggedRows
 from evergreen.watch_results import Check, HealthFinding, LossSeries, Observation, Profiled
 from evergreen.window import Window
 from evergreen.workspace import Workspace
