@@ -23,7 +23,7 @@ def briefly(ledger: Ledger, model: str, duty: Duty, write: Callable[[Lease], _T]
     """Return what `write` returns under the model's lease for a duty; it is called anew when overtaken.
 
     Raises:
-        LeaseLost, KeyConflict: others were sooner again and again.
+        LeaseLost: others were sooner again and again.
     """
 
     def once() -> _T:
@@ -34,4 +34,12 @@ def briefly(ledger: Ledger, model: str, duty: Duty, write: Callable[[Lease], _T]
             ledger.free(lease)
 
     overtaken = retry_if_exception_type((LeaseLost, KeyConflict))
-    return Retrying(retry=overtaken, stop=stop_after_attempt(MOST_TRIES), reraise=True)(once)
+    try:
+        return Retrying(retry=overtaken, stop=stop_after_attempt(MOST_TRIES), reraise=True)(once)
+    except (LeaseLost, KeyConflict) as exc:
+        raise LeaseLost(
+            "others decide about this model at the same time",
+            where=model,
+            got=f"{MOST_TRIES} tries in vain",
+            fix="nothing was written; say again",
+        ) from exc
