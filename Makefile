@@ -3,7 +3,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.installed
-EXTRAS := airflow,alerts,postgres,s3,evidently,demo,dev
+EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,evidently,demo,dev
 FAST := tests/unit tests/contracts
 PEERS := $(CURDIR)/.peers
 ALL_TESTS := $(FAST) tests/airflow tests/integration tests/e2e
