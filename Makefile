@@ -7,6 +7,7 @@ EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,evidently,demo,dev
 FAST := tests/unit tests/contracts
 PEERS := $(CURDIR)/.peers
 ALL_TESTS := $(FAST) tests/airflow tests/integration tests/e2e
+IN_PARALLEL := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
@@ -28,8 +29,8 @@ stop: ## End the demo's Airflow, to the last process.
 	@if [ -f $(READY) ]; then $(PY) -m evergreen.demo.run --stop $(DEMO_ARGS); \
 	else echo "nothing to stop: nothing is installed here"; fi
 
-test: $(READY) ## Run every test, quick ones first.
-	$(PY) -m pytest $(ALL_TESTS) $(PYTEST_ARGS)
+test: $(READY) ## Run every test.
+	$(PY) -m pytest $(IN_PARALLEL) $(ALL_TESTS) $(PYTEST_ARGS)
 
 # --- What a change must pass ------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ check: static fast ## Format, lint, types, import contracts, generated docs, mod
 static: format-check lint types imports docs-check models-check ## All of check but the tests.
 
 fast: $(READY) ## Unit and contract tests.
-	$(PY) -m pytest $(FAST) $(PYTEST_ARGS)
+	$(PY) -m pytest $(IN_PARALLEL) $(FAST) $(PYTEST_ARGS)
 
 format-check: $(READY)
 	$(PY) -m ruff format --check .
