@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from evergreen.ports import (
     DataSource,
@@ -19,12 +20,18 @@ from evergreen.results import Candidate, PinnedModel
 from evergreen.watch_ports import FileStore, LoggedRows, PredictionLog, SamplePage
 
 
+def wall_clock() -> datetime:
+    """Return the present instant, in UTC."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """The ports of one installation. `code_version` names the code that decides and trains a model.
 
     `scoring_source_for` gives the rows to score, `logged_for` the rows that the watch looks at: the
-    prediction log, or the team's own.
+    prediction log, or the team's own. `now` is the clock of whatever a step holds against an instant: a
+    deadline, or rows ahead of their time. The ledger keeps time by its database's.
     """
 
     ledger: Ledger
@@ -41,3 +48,4 @@ class Workspace:
     logged_for: Callable[[PinnedModel, Candidate], LoggedRows]
     files: FileStore
     sample_page: SamplePage
+    now: Callable[[], datetime] = wall_clock

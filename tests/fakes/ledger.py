@@ -44,6 +44,9 @@ class FakeLedger:
     ) -> None:
         self.now = now
         self.rows: list[Row] = []
+        self._by_key: dict[str, Entry] = {}
+        self._by_kind: dict[tuple[str, str], list[Entry]] = {}
+        """Indexes over `rows`, as a database has them."""
         self.leases: dict[tuple[str, Duty], HeldLease] = {}
         self.kept: list[Lease] = []
         """Leases whose `keep` context is open."""
@@ -62,9 +65,9 @@ class FakeLedger:
     ) -> Entry:
         content = Content(kind, key, body, lease)
         with self._lock:
-            stored = next((row for row in self.rows if row.key == key), None)
+            stored = self._by_key.get(key)
             if stored:
-                return entry_of(content.agreeing(stored))
+                return entry_of(content.agreeing(self.rows[stored.seq - 1]))
             self.check(lease)
             newest = self.last(lease.model, "release")
             if expected_release is not ... and (newest and newest.seq) != expected_release:
@@ -84,11 +87,14 @@ class FakeLedger:
             ):
                 raise ChampionMoved("another run's release is intended and not done", got=pending.key)
             row = link(self.head, at=at, model=lease.model, kind=kind, key=key, body=content.body)
+            entry = entry_of(row)
             self.rows.append(row)
-            return entry_of(row)
+            self._by_key[key] = entry
+            self._by_kind.setdefault((lease.model, kind), []).append(entry)
+            return entry
 
     def find(self, key: str) -> Entry | None:
-        return next((entry_of(row) for row in self.rows if row.key == key), None)
+        return self._by_key.get(key)
 
     def entries(
         self,
@@ -98,15 +104,26 @@ class FakeLedger:
         before: datetime | None = None,
         after: int = 0,
     ) -> Iterator[Entry]:
-        limit = None if before is None else instant_text(before)
-        for row in self.rows[after:]:
-            asked_for = model in (None, row.model) and kind in (None, row.kind)
-            if asked_for and (limit is None or row.at < limit):
-                yield entry_of(row)
+        if before is not None:
+            instant_text(before)  # refuses one without a time zone
+        for entry in self._filed(model, kind):
+            if entry.seq > after and (before is None or entry.at < before):
+                yield entry
+
+    def _filed(self, model: str | None, kind: str | None) -> Iterator[Entry]:
+        """Yield the entries of a model and kind, those appended meanwhile, too."""
+        if model is not None and kind is not None:
+            yield from self._by_kind.get((model, kind), ())
+            return
+        for entry in self._by_key.values():
+            if model in (None, entry.model) and kind in (None, entry.kind):
+                yield entry
 
     def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
-        found = list(self.entries(model=model, kind=kind, before=before))
-        return found[-1] if found else None
+        for entry in reversed(self._by_kind.get((model, kind), ())):
+            if before is None or entry.at < before:
+                return entry
+        return None
 
     def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:
         with self._lock:

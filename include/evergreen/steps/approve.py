@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from evergreen.approval import covers, evidence_digest, expired, lets_release, refusal
 from evergreen.approval_questions import (
@@ -49,7 +49,7 @@ def ask(workspace: Workspace, run_key: str, now: datetime | None = None) -> Aske
         As `evaluate`, where the champion moved.
         LeaseHeld: another run is at work on the model.
     """
-    now = now or datetime.now(UTC)
+    now = now or workspace.now()
     retrain = retrain_of(workspace, run_key)
     approval = retrain.model.spec.approval
     if approval is None:
@@ -141,7 +141,7 @@ def approved(
         return False
     if not covers(told.asked, _evidence(workspace, retrain, version), comparison.champion_seq):
         raise _missing(retrain, "the approval is void: the champion or the evidence changed since")
-    if expired(told.asked, told.answered, now or datetime.now(UTC)):
+    if expired(told.asked, told.answered, now or workspace.now()):
         raise _missing(retrain, "the approval has expired: it is older than a question may wait")
     return True
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from uuid import uuid4
 
 from evergreen.entry_keys import entry_key
 from evergreen.errors import NotAllowed, Paused
@@ -64,7 +63,7 @@ def _do(workspace: Workspace, lease: Lease, deed: Deed) -> Done:
         deed = _on_the_champion(workspace, model, deed)
     if not _needed(before, deed):
         return Done(before, changed=False)
-    key = entry_key("hand", f"{model}/hand/{uuid4().hex}")
+    key = entry_key("hand", f"{model}/hand/{lease.epoch}")  # of this duty and model, there is one
     entry = workspace.ledger.append("hand", key, to_json(deed), lease)
     failpoint("hand.recorded")
     log.info("%s of %s by %s: %s", deed.action, model, deed.who, deed.why)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from evergreen.approval_questions import waits
@@ -142,7 +142,7 @@ def _served_by(run_key: str, requests: Sequence[PastRequest]) -> PastRequest | N
 def _waits_for_people(workspace: Workspace, past: PastRequest) -> bool:
     """Return whether the run that took a request won and waits for approval; it keeps the request."""
     taken_by = past.taken_by
-    return taken_by is not None and waits(workspace.ledger, taken_by, datetime.now(UTC)) is not None
+    return taken_by is not None and waits(workspace.ledger, taken_by, workspace.now()) is not None
 
 
 def _end_those_of_ended_runs(workspace: Workspace, run_key: str, lease: Lease) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from evergreen.approval import lets_release
 from evergreen.approval_questions import all_of, standing, waits
 from evergreen.approval_results import Answered, Asked
@@ -100,7 +98,7 @@ def _refused(workspace: Workspace, run_key: str) -> Answered | None:
 
 
 def _asked(workspace: Workspace, run_key: str) -> Asked | None:
-    return waits(workspace.ledger, run_key, datetime.now(UTC))
+    return waits(workspace.ledger, run_key, workspace.now())
 
 
 def _kept(comparison: Comparison | None) -> str:
