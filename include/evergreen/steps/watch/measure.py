@@ -100,12 +100,12 @@ def _observed(
     logged = workspace.logged_for(check.model, candidate)
     both = Layout(baseline.layout.cells + baseline.prediction_layout.cells)
     days = days_from_bytes(workspace.files.get(profiled.profiles), both)
-    features = {day: restricted(one, baseline.layout, workspace.now()) for day, one in days.items()}
+    features = {day: restricted(one, baseline.layout) for day, one in days.items()}
     answers = {day: restricted(one, baseline.prediction_layout) for day, one in days.items()}
     past = baseline.days
     notes: tuple[str, ...] = ()
     if profiled.seasonal is not None:
-        past = days_from_bytes(workspace.files.get(profiled.seasonal), baseline.layout, workspace.now())
+        past = days_from_bytes(workspace.files.get(profiled.seasonal), baseline.layout)
         notes = ("features are compared with the same time of earlier years",)
     elif monitor.season == "months":
         notes = ("there are no rows of the same time of earlier years: compared with the baseline",)
@@ -156,9 +156,7 @@ def _losses(
         return None, None, (("loss", why), ("estimated_loss", why))
 
 
-def _ahead(
-    logged: LoggedRows, check: Check, layout: Layout, now: datetime
-) -> Mapping[date, Profile]:
+def _ahead(logged: LoggedRows, check: Check, layout: Layout, now: datetime) -> Mapping[date, Profile]:
     """Return the profiles of rows whose time has not come yet, which only a check of now can tell."""
     length = check.window.end - check.window.start
     return {} if check.as_of + length < now else logged.count(Window(now, now + LOOK_AHEAD), layout)
