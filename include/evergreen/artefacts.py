@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from evergreen.canonical import digest_of
 from evergreen.errors import ArtefactDamaged
 from evergreen.results import Artefact
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK)
+"""What file systems say that know no links, such as those of memory cards and some mounts."""
 
 
 def describe(path: Path, name: str | None = None) -> Artefact:
@@ -84,6 +89,35 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written; the old content stands.
     """
+    with _written(path, content) as temporary:
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def write_once(path: Path, content: bytes) -> bool:
+    """Write a file where nothing stands yet, whole or not at all; False where something does.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; nothing is there.
+    """
+    with _written(path, content) as temporary:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            return False
+        except OSError as exc:
+            if exc.errno not in _NO_LINKS:
+                raise
+            if path.exists():
+                return False
+            temporary.replace(path)
+    sync_folder(path.parent)
+    return True
+
+
+@contextmanager
+def _written(path: Path, content: bytes) -> Iterator[Path]:
+    """Give a temporary file beside `path` with this content on the disk; it is removed at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -91,11 +125,9 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
+        yield temporary
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

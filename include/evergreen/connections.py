@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sqlalchemy import URL
 
+from evergreen.aws_connection import s3_options
 from evergreen.errors import BadConfiguration, NoConnection
 from evergreen.redaction import hide
 
@@ -89,7 +90,8 @@ class Connection:
         """Return what fsspec needs to open the object storage that this connection is to.
 
         Raises:
-            BadConfiguration: a connection type that is no object storage known here.
+            BadConfiguration: a connection type that is no object storage known here, or one that says
+                what cannot be heeded.
         """
         options = _STORAGE.get(self.conn_type)
         if options is None:
@@ -119,18 +121,6 @@ def _secrets(value: object, *, within_secret: bool) -> Iterator[str]:
         yield value
 
 
-def _s3(connection: Connection) -> dict[str, Any]:
-    extra = connection.extra
-    service = extra.get("service_config") or {}
-    return {
-        "key": connection.login or extra.get("aws_access_key_id"),
-        "secret": connection.password or extra.get("aws_secret_access_key"),
-        "token": extra.get("aws_session_token"),
-        "endpoint_url": service.get("s3", {}).get("endpoint_url") or extra.get("endpoint_url"),
-        "client_kwargs": {"region_name": extra["region_name"]} if extra.get("region_name") else None,
-    }
-
-
 def _gcs(connection: Connection) -> dict[str, Any]:
     extra = connection.extra
     keys = extra.get("keyfile_dict")
@@ -149,8 +139,8 @@ def _azure(connection: Connection) -> dict[str, Any]:
 
 
 _STORAGE: Mapping[str, Callable[[Connection], dict[str, Any]]] = {
-    "aws": _s3,
-    "s3": _s3,
+    "aws": s3_options,
+    "s3": s3_options,
     "google_cloud_platform": _gcs,
     "wasb": _azure,
     "adls": _azure,

@@ -1,9 +1,13 @@
-"""The days of one model's prediction log: where they lie, and how they are opened and replaced."""
+"""The days of one model's prediction log: where they lie, and how they are opened and replaced.
+
+On object storage a listing is not trusted to be whole: each day of a window is asked for by its name, as
+long as they are not too many.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +17,14 @@ import pyarrow as pa
 from evergreen.artefacts import sync_folder
 from evergreen.errors import ArtefactDamaged, DataUnusable, bounded
 from evergreen.logged_file import LoggedFile
-from evergreen.storage import local_path, open_remote
+from evergreen.objects import Objects
+from evergreen.storage import local_path
+from evergreen.storage_errors import store_said
 from evergreen.window import Window
 
 FILE = "rows.parquet"
+MOST_ASKED = 62
+"""How many days are asked for one by one; of a longer window those count that a listing names."""
 
 _DAY = "day="
 _CHANGES = ("ETag", "etag", "content_md5", "LastModified", "created", "size")
@@ -28,41 +36,31 @@ class LogDays:
 
     def __init__(self, uri: str, options: Mapping[str, Any]) -> None:
         self.uri = uri
-        self._options = options
         self._folder = local_path(uri)
+        self._objects = Objects(uri if self._folder is None else "", options)
 
     def within(self, window: Window) -> list[date]:
         """Return the days that are there and that the window touches, in order."""
         if self._folder is not None:
-            names = [path.name for path in self._folder.glob(f"{_DAY}*")]
-        else:
-            system, path = self._remote()
-            system.invalidate_cache()
-            try:
-                names = [name.rstrip("/").rpartition("/")[2] for name in system.ls(path, detail=False)]
-            except FileNotFoundError:
-                names = []
-        found = sorted(day for day in map(_day_of, names) if day is not None)
-        return [
-            day
-            for day in found
-            if whole_day(day).start < window.end and whole_day(day).end > window.start
-        ]
+            return _touched([path.name for path in self._folder.glob(f"{_DAY}*")], window)
+        if window.end - window.start > timedelta(days=MOST_ASKED):
+            return _touched(self._objects.names(), window)
+        first = window.start.astimezone(UTC).date()
+        days = (first + timedelta(days=number) for number in range(MOST_ASKED + 2))
+        return [day for day in days if _touches(day, window) and self.stamp(day) is not None]
 
     def file(self, day: date) -> str:
         """Return the URI of a day's file."""
-        return f"{self.uri}/{_DAY}{day.isoformat()}/{FILE}"
+        return f"{self.uri}/{_name(day)}"
 
     def stamp(self, day: date) -> tuple[object, ...] | None:
         """Return what changes whenever the day's file is replaced; None where there is none."""
+        if self._folder is None:
+            info = self._objects.info(_name(day))
+            return None if info is None else tuple(str(info.get(name, "")) for name in _CHANGES)
         with suppress(FileNotFoundError):
-            if self._folder is not None:
-                state = (self._folder / f"{_DAY}{day.isoformat()}" / FILE).stat()
-                return state.st_ino, state.st_size, state.st_mtime_ns
-            system, path = self._remote(self.file(day))
-            system.invalidate_cache()
-            info = system.info(path)
-            return tuple(str(info.get(name)) for name in _CHANGES)
+            state = (self._folder / _name(day)).stat()
+            return state.st_ino, state.st_size, state.st_mtime_ns
         return None
 
     @contextmanager
@@ -75,7 +73,7 @@ class LogDays:
         """
         where = self.file(day)
         try:
-            with self._open(where) as opened:
+            with self._open(day) as opened:
                 file = LoggedFile(opened, time_column) if opened is not None else None
                 if file is not None and time_column not in file.schema.names:
                     raise DataUnusable(
@@ -86,7 +84,7 @@ class LogDays:
                     )
                 yield file
         except (OSError, pa.ArrowException) as exc:
-            if getattr(exc, "errno", None) is not None:
+            if getattr(exc, "errno", None) is not None or store_said(exc):
                 raise
             raise ArtefactDamaged(
                 "a day of the prediction log cannot be read",
@@ -96,47 +94,48 @@ class LogDays:
             ) from exc
 
     @contextmanager
-    def _open(self, uri: str) -> Iterator[Any | None]:
-        place = local_path(uri)
-        try:
-            if place is not None:
-                opened = pa.OSFile(str(place))
-            else:
-                system, path = self._remote(uri)
-                opened = system.open(path, "rb")
-        except FileNotFoundError:
-            yield None
-            return
-        with opened:
+    def _open(self, day: date) -> Iterator[Any | None]:
+        opened = None
+        if self._folder is None:
+            opened = self._objects.open(_name(day))
+        else:
+            with suppress(FileNotFoundError):
+                opened = pa.OSFile(str(self._folder / _name(day)))
+        with opened or nullcontext():
             yield opened
 
     def put(self, day: date, staged: Path) -> None:
-        """Let a staged file be the day's."""
-        place = local_path(self.file(day))
-        if place is None:
-            system, path = self._remote(self.file(day))
-            system.put_file(str(staged), path)
+        """Let a staged file be the day's, whatever stood there."""
+        if self._folder is None:
+            self._objects.replace(_name(day), staged, None)
             return
+        place = self._folder / _name(day)
         place.parent.mkdir(parents=True, exist_ok=True)
         staged.replace(place)
         for folder in (place.parent, place.parent.parent, place.parent.parent.parent):
             sync_folder(folder)
 
+    def put_in_place_of(self, stamp: tuple[object, ...] | None, day: date, staged: Path) -> bool:
+        """Let a staged file be the day's, where its file still has this stamp; else return False."""
+        if self.stamp(day) != stamp:
+            return False
+        if self._folder is not None:
+            self.put(day, staged)
+            return True
+        if stamp is None:
+            return self._objects.put_if_absent(_name(day), staged)
+        return self._objects.replace(_name(day), staged, str(stamp[0]) or None)
+
     def remove(self, day: date) -> None:
         """Let the day have no rows."""
-        place = local_path(self.file(day))
-        if place is None:
-            system, path = self._remote(self.file(day))
-            with suppress(FileNotFoundError):
-                system.rm_file(path)
+        if self._folder is None:
+            self._objects.remove(_name(day))
             return
+        place = self._folder / _name(day)
         place.unlink(missing_ok=True)
         with suppress(OSError):  # not empty: somebody keeps something beside the rows
             place.parent.rmdir()
             sync_folder(place.parent.parent)
-
-    def _remote(self, uri: str | None = None) -> tuple[Any, str]:
-        return open_remote(uri or self.uri, self._options, "the prediction log")
 
 
 def whole_day(day: date) -> Window:
@@ -145,8 +144,23 @@ def whole_day(day: date) -> Window:
     return Window(start, start + timedelta(days=1))
 
 
+def _name(day: date) -> str:
+    return f"{_DAY}{day.isoformat()}/{FILE}"
+
+
+def _touched(names: list[str], window: Window) -> list[date]:
+    return sorted(day for day in map(_day_of, names) if day is not None and _touches(day, window))
+
+
+def _touches(day: date, window: Window) -> bool:
+    whole = whole_day(day)
+    return whole.start < window.end and whole.end > window.start
+
+
 def _day_of(name: str) -> date | None:
+    """Return the day that a name is of, in just the form in which we write it; else None."""
     try:
-        return date.fromisoformat(name.removeprefix(_DAY)) if name.startswith(_DAY) else None
+        day = date.fromisoformat(name.removeprefix(_DAY))
     except ValueError:
         return None
+    return day if name == f"{_DAY}{day.isoformat()}" else None

@@ -1,7 +1,8 @@
 """Keeps the rows that failed an expectation, each once with its reasons, and the page that explains.
 
 Everything of one judgement lies in one folder named by what was judged and by what:
-`quarantine/MODEL/SNAPSHOT_DIGEST/SUITE_DIGEST`. A retry writes the same bytes to the same place.
+`quarantine/MODEL/SNAPSHOT_DIGEST/SUITE_DIGEST`. A retry finds its bytes there. Nothing is written over:
+should other bytes stand there, such as those of an earlier Evergreen, a file gets a folder of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evergreen.artefacts import write_atomically
-from evergreen.errors import StoreUnavailable, bounded
+from evergreen.artefacts import describe_bytes
+from evergreen.errors import ArtefactDamaged
+from evergreen.objects import Objects, put_if_absent
 from evergreen.paths import contained
-from evergreen.storage import local_path, open_remote, storage_errors
+from evergreen.storage import local_path
+from evergreen.storage_errors import store_answers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,25 +91,31 @@ class Folder:
     relative: str
 
     def write(self, name: str, content: bytes) -> str:
-        """Write a file whole or not at all and return its URI. Safe to repeat.
+        """Write a file once, whole or not at all, and return its URI. Safe to repeat.
 
         Raises:
-            BadConfiguration: the store's URI is of no kind known or installed here.
-            StoreUnavailable: the store did not take the write; an earlier file stands.
+            BadConfiguration: the store is of no kind known or installed here, or refuses the login.
+            StoreUnavailable: the store did not take the write; earlier files stand.
+            ArtefactDamaged: what stands at the place of these very bytes is something else.
         """
-        relative = f"{self.relative}/{name}"
-        uri = f"{self.store_uri.rstrip('/')}/{relative}"
-        root = local_path(self.store_uri)
-        try:
-            if root is not None:
-                write_atomically(contained(root, relative), content)
-            else:
-                system, path = open_remote(uri, self.storage_options, "EVERGREEN_STORE")
-                system.pipe_file(path, content)  # one PUT: an object is there whole or not at all
-        except storage_errors() as exc:
-            raise StoreUnavailable(
-                f"a file of the quarantine could not be written: {bounded(str(exc))}",
-                where=uri,
-                fix="free space or restore access; the task may then be retried",
-            ) from exc
-        return uri
+        digest = describe_bytes(name, content).sha256
+        for relative in (f"{self.relative}/{name}", f"{self.relative}/{digest}/{name}"):
+            uri = f"{self.store_uri.rstrip('/')}/{relative}"
+            root = local_path(self.store_uri)
+            place = uri if root is None else str(contained(root, relative))
+            if put_if_absent(place, content, self.storage_options) or self._found(place) == content:
+                return uri
+        raise ArtefactDamaged(
+            "a file of the quarantine is not what was written there",
+            where=uri,
+            allowed=digest,
+            fix="move it away and retry, or restore a backup",
+        )
+
+    def _found(self, place: str) -> bytes | None:
+        path = local_path(place)
+        with store_answers(place):
+            if path is not None:
+                return path.read_bytes()
+            folder, _, name = place.rpartition("/")
+            return Objects(folder, self.storage_options).read(name)

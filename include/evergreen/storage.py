@@ -1,17 +1,23 @@
-"""Opens the file systems that a URI names, and says which exceptions mean that they did not answer."""
+"""Opens the file systems that a URI names, with bounds to time, tries and memory."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from evergreen.errors import BadConfiguration, StoreUnavailable
-from evergreen.redaction import redact
+from evergreen.aws_connection import ROLE
+from evergreen.aws_session import BOUNDS, with_role
+from evergreen.errors import BadConfiguration
+from evergreen.storage_errors import store_answers
+
+PART_BYTES = 16 * 1024 * 1024
+"""Files of twice this size and more are moved in parts of it, so many at once:"""
+PARTS_AT_ONCE = 4
+TRIES = 2
+"""How often s3fs begins a request anew after botocore gave it up, or a body that broke off."""
 
 REMOTE_SCHEMES = ("abfs", "abfss", "az", "gcs", "gs", "memory", "s3", "s3a")
 
@@ -24,7 +30,8 @@ _EXTRAS: Mapping[str, str] = {
     "abfs": "adlfs",
     "abfss": "adlfs",
 }
-_VENDOR_ERRORS = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError"))
+
+_S3 = ("s3", "s3a")
 
 
 def local_path(uri: str) -> Path | None:
@@ -55,6 +62,9 @@ def open_remote(uri: str, options: Mapping[str, Any], where: str) -> tuple[Any, 
             allowed="a path, or a URL that begins with "
             + ", ".join(f"{name}://" for name in REMOTE_SCHEMES),
         )
+    if scheme in _S3:
+        with store_answers(where):
+            options = _s3(options, where)
     try:
         system, path = fsspec.core.url_to_fs(uri, **options)
     except ImportError as exc:
@@ -64,31 +74,32 @@ def open_remote(uri: str, options: Mapping[str, Any], where: str) -> tuple[Any, 
             got=str(exc),
             fix=f"install {_EXTRAS.get(scheme, scheme)}",
         ) from exc
+    if scheme in _S3:
+        system.retries = TRIES
     return system, path
 
 
-def storage_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions by which a disk or an object store says that it cannot.
-
-    Vendors' own classes are among them only where their library is loaded: without it none is raised.
-    """
-    loaded = [getattr(sys.modules.get(module), name, None) for module, name in _VENDOR_ERRORS]
-    return (OSError, *(kind for kind in loaded if kind is not None))
-
-
-@contextmanager
-def store_answers(where: str, what: str = "the store did not take or give a file") -> Iterator[None]:
-    """Say of a disk or an object store that cannot, in one way, that it did not answer.
-
-    Raises:
-        StoreUnavailable: it said that it could not.
-    """
+def _s3(options: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return s3fs's options: bounded, without a memory of listings, in a role where one is named."""
     try:
-        yield
-    except storage_errors() as exc:
-        raise StoreUnavailable(
-            what,
+        from aiobotocore.config import AioConfig
+
+        config = {**BOUNDS, **options.get("config_kwargs", {})}
+        AioConfig(**config)
+    except ImportError:  # s3fs, which needs it, says so when it is opened
+        return dict(options)
+    except Exception as exc:
+        raise BadConfiguration(
+            "botocore does not take the connection's config_kwargs",
             where=where,
-            got=redact(f"{type(exc).__name__}: {exc}"),
-            fix="is the disk full, the bucket there, and the login allowed to write?",
+            got=str(exc),
+            fix="see the arguments of botocore.config.Config",
         ) from exc
+    bounded = {
+        **{name: value for name, value in options.items() if name != ROLE},
+        "config_kwargs": config,
+        "use_listings_cache": False,
+        "default_block_size": PART_BYTES,
+        "max_concurrency": PARTS_AT_ONCE,
+    }
+    return with_role(bounded, options[ROLE]) if ROLE in options else bounded

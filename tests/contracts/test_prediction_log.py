@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from evergreen.adapters.prediction_log import ParquetLog
-from evergreen.errors import ArtefactDamaged, SourceUnavailable, StoreUnavailable
+from evergreen.errors import ArtefactDamaged, BadConfiguration, SourceUnavailable, StoreUnavailable
 from evergreen.failpoints import EXIT_CODE
 from tests.contracts.prediction_log import PredictionLogContract, batches, hours, logged
 
@@ -241,10 +241,13 @@ class TestS3Log(PredictionLogContract):
         self.put(hours(6, 78), logged(hours(6, 78), version=2))
         assert sorted(self.found().values()) == [1] * 24 * 4 + [2] * 72 * 4
 
-    def test_a_bucket_that_is_not_there_is_unavailable(self):
+    def test_a_bucket_that_is_not_there_is_named(self):
         log = ParquetLog("s3://no-such-bucket-at-all/log", self.bucket.options)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(BadConfiguration, match="there is no such bucket"):
             log.replace("m", hours(0, 1), batches(logged(hours(0, 1))), "at")
+        for window in (hours(0, 1), hours(0, 24 * 365)):
+            with pytest.raises(BadConfiguration, match="there is no such bucket"):
+                list(log.rows("m", "at").read(window))
 
     def test_a_store_that_does_not_answer_is_an_unavailable_source_for_readers(self):
         self.put(hours(0, 1))

@@ -18,7 +18,7 @@ import pytest
 
 from evergreen.adapters import parquet_store
 from evergreen.adapters.parquet_store import MANIFEST, PART, ParquetStore
-from evergreen.errors import ArtefactDamaged, DataUnusable, StoreUnavailable
+from evergreen.errors import ArtefactDamaged, BadConfiguration, DataUnusable, StoreUnavailable
 from evergreen.failpoints import EXIT_CODE
 from evergreen.results import Snapshot
 from tests.contracts.data_source import MARCH, data, rows
@@ -338,9 +338,9 @@ class TestS3Store(SnapshotStoreContract):
         assert self.published() == [f"{folder}/{MANIFEST}", f"{folder}/{PART}"]
         assert self.store.read(snapshot, MARCH, "at").equals(mixed_rows(500))
 
-    def test_a_bucket_that_is_not_there_is_unavailable(self):
+    def test_a_bucket_that_is_not_there_is_named(self):
         store = ParquetStore("s3://no-such-bucket-anywhere", self.bucket.options)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(BadConfiguration, match=r"no-such-bucket-anywhere.*no such bucket"):
             store.write("m", MARCH, batches(rows(3)), data())
 
     def test_duplicates_are_found_here_too(self):

@@ -54,7 +54,7 @@ def test_an_unknown_kind_names_those_that_are_known():
 
 
 def test_storage_options_follow_from_the_connection():
-    extra = {"endpoint_url": "http://127.0.0.1:9", "region_name": "eu-west-1", "unknown": "x"}
+    extra = {"endpoint_url": "http://127.0.0.1:9", "region_name": "eu-west-1"}
     aws = Connection("lake", "aws", login="AKIA", password="se/cret", extra=extra)
     assert aws.storage_options() == {
         "key": "AKIA",

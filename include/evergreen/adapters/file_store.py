@@ -1,7 +1,7 @@
 """Small files under the digest of their content, on this machine or on object storage.
 
-A file lies at STORE/FOLDER/SHA256/NAME. It is written whole or not at all, and never changes: whoever
-comes second finds the same bytes there.
+A file lies at STORE/FOLDER/SHA256/NAME. It is written whole or not at all, and once: whoever comes
+second verifies what is there. What is damaged is evidence, so it is reported and not written over.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evergreen.artefacts import describe_bytes, write_atomically
+from evergreen.artefacts import describe_bytes
 from evergreen.errors import ArtefactDamaged
-from evergreen.storage import local_path, open_remote, store_answers
+from evergreen.objects import Objects, put_if_absent
+from evergreen.storage import local_path
+from evergreen.storage_errors import store_answers
 from evergreen.watch_results import Stored
 
 
@@ -27,17 +29,14 @@ class SmallFiles:
 
         Raises:
             StoreUnavailable: the store did not take it; nothing half is left.
+            ArtefactDamaged: what stands at its place is something else.
+            BadConfiguration: the store refuses the login, the bucket or the name.
         """
         artefact = describe_bytes(name, content)
-        uri = f"{self._uri}/{folder}/{artefact.sha256}/{name}"
-        place = local_path(uri)
-        with store_answers(uri):
-            if place is not None:
-                write_atomically(place, content)
-            else:
-                system, path = open_remote(uri, self._options, uri)
-                system.pipe_file(path, content)
-        return Stored(uri, artefact)
+        stored = Stored(f"{self._uri}/{folder}/{artefact.sha256}/{name}", artefact)
+        if not put_if_absent(stored.uri, content, self._options):
+            self.get(stored)
+        return stored
 
     def get(self, stored: Stored) -> bytes:
         """Return a stored file, verified.
@@ -45,19 +44,13 @@ class SmallFiles:
         Raises:
             ArtefactDamaged: it is missing or not what was stored.
             StoreUnavailable: the store did not answer.
+            BadConfiguration: the store refuses the login or the bucket.
         """
-        place = local_path(stored.uri)
-        with store_answers(stored.uri):
-            try:
-                if place is not None:
-                    content = place.read_bytes()
-                else:
-                    system, path = open_remote(stored.uri, self._options, stored.uri)
-                    content = bytes(system.cat_file(path))
-            except FileNotFoundError as exc:
-                raise ArtefactDamaged(
-                    "the file is missing", where=stored.uri, fix="restore it from a backup"
-                ) from exc
+        content = self._content(stored.uri)
+        if content is None:
+            raise ArtefactDamaged(
+                "the file is missing", where=stored.uri, fix="restore it from a backup"
+            )
         found = describe_bytes(stored.artefact.name, content)
         if found != stored.artefact:
             raise ArtefactDamaged(
@@ -68,3 +61,11 @@ class SmallFiles:
                 fix="restore it from a backup",
             )
         return content
+
+    def _content(self, uri: str) -> bytes | None:
+        place = local_path(uri)
+        with store_answers(uri):
+            if place is not None:
+                return place.read_bytes() if place.is_file() else None
+            folder, _, name = uri.rpartition("/")
+            return Objects(folder, self._options).read(name)

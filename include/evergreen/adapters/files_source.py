@@ -31,7 +31,8 @@ from evergreen.row_times import instants, within
 from evergreen.rows import require_columns
 from evergreen.source_spec import FilesSource
 from evergreen.spec import Data
-from evergreen.storage import open_remote, storage_errors
+from evergreen.storage import open_remote
+from evergreen.storage_errors import storage_errors
 from evergreen.text_values import as_text, typed
 from evergreen.window import Window
 

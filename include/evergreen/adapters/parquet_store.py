@@ -4,7 +4,8 @@ A snapshot lies at STORE/snapshots/MODEL/DIGEST: `part-0.parquet` with its rows,
 what they are. DIGEST is a digest of the rows, so the same rows are the same snapshot.
 
 - On a disk it is staged beside and appears whole, by one rename. Who loses a race takes the winner's.
-- On object storage the rows are put first and the manifest last, each only where nothing stands yet.
+- On object storage the rows are put first and the manifest last, each only where nothing stands yet. No
+  listing is asked: what the ledger names is there, verified, or it is damage.
 - What is published is verified before it is used again, and never overwritten: a damaged snapshot is
   evidence, so it is reported and left to a person to move away.
 """
@@ -29,12 +30,14 @@ from evergreen.errors import (
 )
 from evergreen.failpoints import failpoint
 from evergreen.names import name_problem
+from evergreen.objects import Objects
 from evergreen.results import Artefact, ColumnType, Snapshot
 from evergreen.row_times import within
 from evergreen.snapshot_file import SnapshotFile, digest_of_file, write_snapshot_file
 from evergreen.spec import Data
 from evergreen.staging import staging_in
-from evergreen.storage import local_path, open_remote, store_answers
+from evergreen.storage import local_path
+from evergreen.storage_errors import store_answers
 from evergreen.window import Window
 
 FORMAT = 1
@@ -61,6 +64,7 @@ class ParquetStore:
         Raises:
             DataUnusable: no rows, a missing column, mixed types, a key that is missing or stands twice.
             StoreUnavailable: the disk is full, or the store did not answer; nothing was published.
+            BadConfiguration: the store refuses the login, the bucket or the name.
             ArtefactDamaged: what stands at the snapshot's place is not what was written there.
         """
         problem = name_problem(model)
@@ -93,6 +97,7 @@ class ParquetStore:
         Raises:
             ArtefactDamaged: a file is missing or is not what was written.
             StoreUnavailable: the store did not answer.
+            BadConfiguration: the store refuses the login or the bucket.
             DataUnusable: the snapshot has no such time column.
         """
         names = [column.name for column in snapshot.columns]
@@ -134,13 +139,8 @@ class ParquetStore:
         place = local_path(uri)
         if place is not None:
             return place / name if (place / name).is_file() else None
-        system, path = open_remote(uri, self._options, uri)
-        system.invalidate_cache()
-        try:
-            system.get_file(f"{path}/{name}", str(folder / f"found-{name}"))
-        except FileNotFoundError:
-            return None
-        return folder / f"found-{name}"
+        fetched = folder / f"found-{name}"
+        return fetched if Objects(uri, self._options).fetch(name, fetched) else None
 
     def _staging(self) -> AbstractContextManager[Path]:
         """A folder for a snapshot in the making; on a disk it lies on the store's file system."""
@@ -162,19 +162,16 @@ class ParquetStore:
 
     def _put(self, staging: Path, uri: str, file: SnapshotFile) -> tuple[Artefact, ...]:
         """Publish by uploading, the manifest last; where an object stands, verify it."""
-        system, path = open_remote(uri, self._options, uri)
-        taken = False
-        for name in (PART, MANIFEST):
-            try:
-                system.put_file(str(staging / name), f"{path}/{name}", mode="create")
-                failpoint(f"ingest.put.{name}")
-            except FileExistsError:
-                taken = True
-                if name == PART:  # perhaps of a writer that died before its manifest
-                    theirs = self._fetched(uri, PART, staging)
-                    if theirs is not None:
-                        manifest = _manifest(file, describe(theirs, PART))
-                        write_atomically(staging / MANIFEST, manifest)
+        objects = Objects(uri, self._options)
+        # A look beforehand spares a retry an upload that is refused at its end.
+        taken = objects.info(PART) is not None or not objects.put_if_absent(PART, staging / PART)
+        failpoint(f"ingest.put.{PART}")
+        if taken:  # perhaps by a writer that died before its manifest
+            theirs = self._fetched(uri, PART, staging)
+            if theirs is not None:
+                write_atomically(staging / MANIFEST, _manifest(file, describe(theirs, PART)))
+        taken = not objects.put_if_absent(MANIFEST, staging / MANIFEST) or taken
+        failpoint(f"ingest.put.{MANIFEST}")
         return self._found(uri, staging, file) if taken else _described(staging)
 
     def _found(self, uri: str, staging: Path, file: SnapshotFile) -> tuple[Artefact, ...]:

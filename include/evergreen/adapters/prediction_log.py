@@ -5,13 +5,14 @@ window's rewrites the days that it touches, keeping the rows beside it, so rows 
 windows are scored again. A day's file is staged whole and then takes the place of the old one by one
 rename, or one upload. Whoever reads meanwhile sees either.
 
-Should somebody else have rewritten a day after its old rows were read, it is staged anew.
+Should somebody else have rewritten a day after its old rows were read, it is staged anew; object storage
+refuses it itself (`If-None-Match`, `If-Match`), for files that go in one request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,9 @@ from evergreen.failpoints import failpoint
 from evergreen.log_days import LogDays, whole_day
 from evergreen.logged_file import unified, write_logged
 from evergreen.names import name_problem
-from evergreen.redaction import redact
 from evergreen.staging import staging_in
-from evergreen.storage import local_path, storage_errors
+from evergreen.storage import local_path
+from evergreen.storage_errors import store_answers
 from evergreen.watch_ports import LoggedRows
 from evergreen.window import Window
 
@@ -56,6 +57,7 @@ class ParquetLog:
         Raises:
             DataUnusable: a row outside the window; a day whose other rows have no such time column.
             StoreUnavailable: the store did not take the write; each day's old or new rows stand.
+            BadConfiguration: the store refuses the login, the bucket or the name.
             ArtefactDamaged: rows of the same day beside the window cannot be read.
         """
         days = self._days(model)
@@ -158,19 +160,27 @@ class _Staged:
             StoreUnavailable: it is another each time.
         """
         for _ in range(MOST_TRIES):
-            if self._stamp is None or self._days.stamp(self._day) == self._stamp[0]:
-                break
+            if self._published():
+                return
             self._stage()
-        else:
-            raise StoreUnavailable(
-                "others rewrite this day of the prediction log again and again",
-                where=self._days.file(self._day),
-                fix="let one run of this model score at a time",
-            )
+        raise StoreUnavailable(
+            "others rewrite this day of the prediction log again and again",
+            where=self._days.file(self._day),
+            fix="let one run of this model score at a time",
+        )
+
+    def _published(self) -> bool:
+        if self._stamp is not None:
+            (stamp,) = self._stamp
+            if not self._empty:
+                return self._days.put_in_place_of(stamp, self._day, self._path)
+            if self._days.stamp(self._day) != stamp:
+                return False
         if self._empty:
             self._days.remove(self._day)
         else:
             self._days.put(self._day, self._path)
+        return True
 
     def _stage(self) -> None:
         whole = whole_day(self._day)
@@ -199,14 +209,7 @@ def _chained(*parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from part
 
 
-@contextmanager
-def _errors_as(kind: type[StoreUnavailable] | type[SourceUnavailable], where: str) -> Iterator[None]:
-    try:
-        yield
-    except storage_errors() as exc:
-        raise kind(
-            "the prediction log did not take or give a file",
-            where=where,
-            got=redact(f"{type(exc).__name__}: {exc}"),
-            fix="is the disk full, the bucket there, and the login allowed to write?",
-        ) from exc
+def _errors_as(
+    kind: type[StoreUnavailable] | type[SourceUnavailable], where: str
+) -> AbstractContextManager[None]:
+    return store_answers(where, "the prediction log did not take or give a file", kind)
