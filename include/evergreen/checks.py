@@ -25,6 +25,7 @@ from evergreen.gate_checks import (
     what_only_classifiers_have,
 )
 from evergreen.names import did_you_mean, name_problem
+from evergreen.pod_checks import POD_CHECKS
 from evergreen.source_checks import SOURCES, file_patterns, passwords, queries
 from evergreen.source_spec import one_of
 from evergreen.watch_checks import (
@@ -76,6 +77,7 @@ def check(document: Document, path: Path) -> list[Problem]:
         *CHANNEL_CHECKS,
         stale_after_a_retrain,
         approval_of_what_matters,
+        *POD_CHECKS,
     )
     return [problem for one in checks for problem in one(document, path)]
 

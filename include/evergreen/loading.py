@@ -32,6 +32,7 @@ NOT_DECIDING: dict[str, Any] = {
     "monitor": True,
     "alerts": True,
     "stale_after": True,
+    "pods": True,
     "release": {"approval": True},
 }
 """What of a spec says nothing about how a challenger is made and judged."""

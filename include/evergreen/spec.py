@@ -22,6 +22,7 @@ from evergreen.durations import Duration, DurationField
 from evergreen.gate_spec import Gate, Tier
 from evergreen.monitor_spec import Monitor, Score
 from evergreen.names import LONGEST_NAME, NAME_PATTERN, name_problem
+from evergreen.pod_spec import Pods
 from evergreen.section import Column, Section
 from evergreen.source_spec import RelativePath, Source, one_of
 
@@ -297,6 +298,11 @@ class ModelSpec(Section):
         default=Retries(),
         description="How often a task that failed for a passing reason is tried again.",
         examples=[{"attempts": 3, "delay": "1 minute"}],
+    )
+    pods: Pods | None = Field(
+        None,
+        description="What its tasks ask of Kubernetes; null: what Airflow's pod template says.",
+        examples=[{"requests": {"cpu": "500m", "memory": "2Gi"}, "steps": {"train": {"gpu": 1}}}],
     )
 
     @property

@@ -41,6 +41,9 @@ _BOUNDS: Mapping[str, str] = {
     "finite_number": "a finite number",
 }
 
+_OF_A_KEY = "[key]"
+"""Pydantic's mark, in a place, for what it found in a mapping's key rather than in its value."""
+
 
 def problems_of(document: Document, error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """Return one problem for each thing Pydantic found, but for values the document refused already."""
@@ -155,6 +158,8 @@ def _follow(loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[KeyPath
     section: type[BaseModel] = model
     here: Any = model
     for step in loc:
+        if step == _OF_A_KEY:
+            continue
         here = _plain(here)
         origin = get_origin(here)
         if isinstance(here, type) and issubclass(here, BaseModel):

@@ -13,8 +13,10 @@ from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, Tri
 from airflow.sdk.definitions.param import ParamsDict
 
 from evergreen.durations import Duration
+from evergreen.pod_spec import Pods
 from evergreen.spec import ModelSpec, Retries
 from evergreen_airflow.callbacks import task_failed
+from evergreen_airflow.pod_overrides import page_note, task_arguments
 from evergreen_airflow.step_operator import StepOperator
 
 # Shorter than the ledger's lease, so that a task waiting for its next try does not lose its run's.
@@ -25,11 +27,12 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On whose behalf tasks run, how long each may take, and how often it is tried again."""
+    """On whose behalf tasks run, how long, how often they are tried again, and in what pods."""
 
     owner: str
     retries: Retries
     timeout: timedelta
+    pods: Pods | None = None
 
 
 BARE = Terms("airflow", Retries(), timedelta(hours=6))
@@ -38,7 +41,7 @@ BARE = Terms("airflow", Retries(), timedelta(hours=6))
 
 def terms_of(spec: ModelSpec) -> Terms:
     """Return what a model file says of its tasks."""
-    return Terms(spec.owner, spec.retries, _as_timedelta(spec.timeout))
+    return Terms(spec.owner, spec.retries, _as_timedelta(spec.timeout), spec.pods)
 
 
 def tags_of(spec: ModelSpec) -> list[str]:
@@ -73,6 +76,7 @@ def in_a_row(
     run whatever became of the tasks before them. `form` is what the trigger form asks for.
     """
     delay = _as_timedelta(terms.retries.delay)
+    for_pods = task_arguments(terms.pods, operators)
     before: BaseOperator | None = None
     for task_id, operator in operators.items():
         task = operator(
@@ -89,10 +93,14 @@ def in_a_row(
             max_retry_delay=max(delay, LONGEST_RETRY_DELAY),
             trigger_rule=TriggerRule.ALL_DONE if task_id in always else TriggerRule.ALL_SUCCESS,
             on_failure_callback=task_failed,
+            **for_pods.get(task_id, {}),
         )
         if before is not None:
             before.set_downstream(task)
         before = task
+    note = page_note(terms.pods)
+    if note is not None:
+        dag.doc_md = f"{dag.doc_md}\n\n{note}"
     # After the tasks: each keeps a copy of the params that its DAG has when it joins, 1 KB when stored.
     # Past the setter: it judges the defaults anew for every DAG, a third of what a DAG costs to build.
     object.__setattr__(dag, "params", copy(form))
