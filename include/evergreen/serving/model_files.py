@@ -138,6 +138,7 @@ def load(folder: Path, trusted_types: Collection[str] = ()) -> Any:
         raise ModelRefused(
             "the model file is not in skops format", where=MODEL_FILE, allowed="skops", fix=_RETRAIN
         )
+    _check_packing(file)
     needed = untrusted(file)
     refused = sorted(needed - TRUSTED_TYPES.keys() - {*trusted_types})
     if refused:
@@ -173,6 +174,26 @@ def untrusted(file: Path) -> frozenset[str]:
 
 
 _RETRAIN = "retrain the model with Evergreen"
+
+
+def _check_packing(file: Path) -> None:
+    """Refuse a file that holds more than its own size: Evergreen stores models unpacked."""
+    try:
+        with zipfile.ZipFile(file) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile) as exc:
+        raise ModelRefused(
+            f"the model file cannot be read: {exc}", where=MODEL_FILE, fix=_RETRAIN
+        ) from exc
+    size = file.stat().st_size
+    if unpacked > size:
+        raise ModelRefused(
+            "the model file unpacks to more than its size",
+            where=MODEL_FILE,
+            got=f"{unpacked} bytes",
+            allowed=f"{size} bytes",
+            fix=_RETRAIN,
+        )
 
 
 def _check_list(model: ModelArtefact) -> None:
