@@ -12,7 +12,8 @@ Raises what the store's library raises: `storage_errors.store_answers` says what
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,7 +22,7 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_
 from evergreen.artefacts import write_once
 from evergreen.errors import BadConfiguration
 from evergreen.storage import PART_BYTES, local_path, open_remote
-from evergreen.storage_errors import conflicts, nothing_there, stands_already, store_answers
+from evergreen.storage_errors import conflicts, nothing_there, stands_already, store_answers, wordless
 
 MOST_PARTS = 10_000
 
@@ -106,7 +107,8 @@ class Objects:
         """Return what the store says of an object, as fsspec names it; None where there is none."""
         system, path = self._at(name)
         try:
-            found: Mapping[str, Any] = system.info(path)
+            with _in_words(system, path):
+                found: Mapping[str, Any] = system.info(path)
         except FileNotFoundError as exc:
             if nothing_there(exc):
                 return None
@@ -117,7 +119,8 @@ class Objects:
         """Return an object's bytes; None where there is none."""
         system, path = self._at(name)
         try:
-            return bytes(system.cat_file(path))
+            with _in_words(system, path):
+                return bytes(system.cat_file(path))
         except FileNotFoundError as exc:
             if nothing_there(exc):
                 return None
@@ -138,7 +141,8 @@ class Objects:
         """Open an object to read parts of it; None where there is none. Close it."""
         system, path = self._at(name)
         try:
-            return system.open(path, "rb")
+            with _in_words(system, path):
+                return system.open(path, "rb")
         except FileNotFoundError as exc:
             if nothing_there(exc):
                 return None
@@ -172,6 +176,17 @@ class Objects:
             raise ValueError(f"not the name of an object: {name[:200]!r}")
         uri = f"{self.uri}/{name}"
         return open_remote(uri, self._options, uri)
+
+
+@contextmanager
+def _in_words(system: Any, path: str) -> Iterator[None]:
+    """Ask again by GET where HEAD was refused: its answer has no body, so it cannot say why."""
+    try:
+        yield
+    except Exception as exc:
+        if wordless(exc):
+            system.cat_file(path, start=0, end=1)
+        raise
 
 
 def _parts(system: Any, content: Path) -> dict[str, int]:

@@ -26,6 +26,9 @@ VARIABLES: Mapping[str, str] = {
     "EVERGREEN_LEASE_SECONDS": "how long a silent run keeps its model's lease (default 600)",
     "EVERGREEN_ALERTS": "file that says who is told of models whose own file has no `alerts` (default: "
     "the log)",
+    "EVERGREEN_CHECKPOINTS": "comma-separated folders or URIs that keep checkpoints of the ledger, out "
+    "of its owner's reach (default: none)",
+    "EVERGREEN_CHECKPOINTS_CONNECTION": "connection id for those of them that are object storage",
     "EVERGREEN_AIRFLOW_URL": "base URL of Airflow's pages, for links to runs in messages",
     "EVERGREEN_TRUSTED_TYPES": "comma-separated further types that a model may hold",
     "EVERGREEN_AIRFLOW_CONNECTION": "connection id for Airflow's own REST API: where it is set, "
@@ -53,6 +56,8 @@ class Settings:
     prediction_log: str | None = None
     alerts: Path | None = None
     airflow_url: str | None = None
+    checkpoints: tuple[str, ...] = ()
+    checkpoints_connection: str | None = None
 
     @property
     def prediction_log_uri(self) -> str:
@@ -71,7 +76,7 @@ class Settings:
         return cls(
             home=home,
             ledger_url=env.get("EVERGREEN_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
-            store_uri=_anchored(env.get("EVERGREEN_STORE")) or str(home / "store"),
+            store_uri=_anchored(env.get("EVERGREEN_STORE"), "EVERGREEN_STORE") or str(home / "store"),
             store_connection=env.get("EVERGREEN_STORE_CONNECTION") or None,
             tracking_uri=env.get("EVERGREEN_TRACKING") or f"sqlite:///{home / 'mlflow.db'}",
             artifact_uri=env.get("EVERGREEN_ARTIFACTS") or (home / "artifacts").as_uri(),
@@ -84,15 +89,31 @@ class Settings:
                 if name.strip()
             ),
             airflow_connection=env.get("EVERGREEN_AIRFLOW_CONNECTION") or None,
-            prediction_log=_anchored(env.get("EVERGREEN_PREDICTION_LOG")),
+            prediction_log=_anchored(env.get("EVERGREEN_PREDICTION_LOG"), "EVERGREEN_PREDICTION_LOG"),
             alerts=_path(env.get("EVERGREEN_ALERTS")),
             airflow_url=_page(env, "EVERGREEN_AIRFLOW_URL"),
+            checkpoints=tuple(
+                str(_anchored(place.strip(), "EVERGREEN_CHECKPOINTS"))
+                for place in env.get("EVERGREEN_CHECKPOINTS", "").split(",")
+                if place.strip()
+            ),
+            checkpoints_connection=env.get("EVERGREEN_CHECKPOINTS_CONNECTION") or None,
         )
 
 
-def _anchored(uri: str | None) -> str | None:
+def _anchored(uri: str | None, variable: str) -> str | None:
     """Return a store's URI; a path is made absolute, so that every process means the same folder."""
-    if not uri or "://" in uri:
+    if not uri:
+        return None
+    if "://" in uri:
+        if not uri.partition("://")[2].strip("/"):
+            raise BadConfiguration(
+                "the setting names no bucket",
+                where=variable,
+                got=uri,
+                allowed="a path, or a URI such as s3://bucket/prefix",
+                fix="name one, or leave it out",
+            )
         return uri
     return str(Path(uri).expanduser().absolute())
 

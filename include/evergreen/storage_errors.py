@@ -18,6 +18,7 @@ _VENDOR_ERRORS = (
     ("botocore.exceptions", "ClientError"),
     ("botocore.parsers", "ResponseParserError"),
     ("aiohttp", "ClientError"),
+    ("builtins", "RecursionError"),  # botocore follows a redirect that names no region for ever
 )
 
 
@@ -106,6 +107,7 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
     "301": _REGION,
+    "RecursionError": _REGION,
     "307": _REGION,
     "SlowDown": _SLOW_DOWN,
     "ServiceUnavailable": _SLOW_DOWN,
@@ -203,6 +205,11 @@ def store_said(exc: Exception) -> bool:
 def stands_already(exc: Exception) -> bool:
     """Tell whether a conditional write was refused: something else stands there by now."""
     return isinstance(exc, FileExistsError) or _code(exc) in _TAKEN
+
+
+def wordless(exc: Exception) -> bool:
+    """Tell whether a store refused by a mere status of which there are several reasons."""
+    return _code(exc) in ("400", "403")
 
 
 def conflicts(exc: BaseException) -> bool:
