@@ -47,14 +47,14 @@ def waiting(ledger: Ledger, now: datetime, model: str | None = None) -> list[Ask
     return [asked for asked in found if now < asked.deadline]
 
 
-def overdue(ledger: Ledger, now: datetime) -> list[Asked]:
-    """Return the questions whose time is over, of which others than their run may write so.
+def overdue(ledger: Ledger, now: datetime, model: str | None = None) -> list[Asked]:
+    """Return the questions, of a model or of all, whose time is over, of which others may write so.
 
     The form of a run of Airflow may hold an answer that came in time and that its task has not written
     down yet, for want of a slot, say. So such a run has a while to write first; and where silence would
     release, nobody else speaks for it: the form may hold a no.
     """
-    found = (from_json(Asked, entry.body) for entry in _open_questions(ledger, None))
+    found = (from_json(Asked, entry.body) for entry in _open_questions(ledger, model))
     return [asked for asked in found if _may_be_ended(asked, now)]
 
 

@@ -5,7 +5,7 @@ Arrow types appear in annotations only: importing this module loads no heavy lib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -336,6 +336,10 @@ class Ledger(Protocol):
 
     def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
         """Return the model's newest entry of a kind, or None."""
+        ...
+
+    def models(self) -> Sequence[str]:
+        """Return the models of which there are entries, sorted."""
         ...
 
     def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:

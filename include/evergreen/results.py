@@ -241,7 +241,7 @@ class StepFailure:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run came to, in words."""
+    """What a run came to, in words. `abandoned`: it never said so, and others say so for it."""
 
     run_key: str
     model: str
@@ -251,6 +251,7 @@ class RunReport:
     challenger: int | None
     summary: str
     lines: tuple[str, ...] = field(default=())
+    abandoned: bool = False
 
 
 STEP_RESULTS: tuple[type, ...] = (

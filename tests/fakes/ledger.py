@@ -125,6 +125,9 @@ class FakeLedger:
                 return entry
         return None
 
+    def models(self) -> list[str]:
+        return sorted({row.model for row in self.rows})
+
     def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:
         with self._lock:
             held = self.leases.get((model, duty))

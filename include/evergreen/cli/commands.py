@@ -370,6 +370,21 @@ COMMANDS: tuple[Command, ...] = (
             _JSON,
         ),
     ),
+    Command(
+        "reconcile",
+        "Find, and finish or close, what a crash left; a healthy model is left alone",
+        "evergreen.cli.reconcile:reconcile",
+        (
+            Arg(("names",), "only these models (default: all)", {"nargs": "*", "metavar": "NAME"}),
+            Arg(
+                ("--dry-run",),
+                "only say what there is to do; 1 where there is anything",
+                {"action": "store_true"},
+            ),
+            _MODELS,
+            _JSON,
+        ),
+    ),
     Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
     Command(
         "schema",

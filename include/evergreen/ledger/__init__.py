@@ -37,6 +37,8 @@ KINDS = (
     "approval_asked",
     "approval_answered",
     "hand",
+    "reconcile_intended",
+    "reconciled",
     "event",
     "acknowledged",
     "told",
@@ -47,7 +49,8 @@ KINDS = (
 Those from `check_started` to `retrain_requested` are of a check of the watch; `request_taken` and
 `request_closed` are of the retrain that serves a request; the approvals are of the retrain that waits.
 `release_withheld` takes the place of a release that a person's deed forbids, and `hand` is such a deed
-(pin, pause, rollback, …); the last four are of the messages to people.
+(pin, pause, rollback, …). `reconcile_intended` and `reconciled` are of what a pass over all models
+mended or told; the last four are of the messages to people.
 """
 
 WAIT_SECONDS = 10.0

@@ -96,6 +96,16 @@ class SqlLedger:
         """Return the model's newest entry of a kind, or None."""
         return self._first(_where(model, kind, before).order_by(_columns.seq.desc()))
 
+    def models(self) -> list[str]:
+        """Return the models of which there are entries, sorted."""
+
+        def read() -> list[str]:
+            with self._database.reading() as connection:
+                asked_for = select(_columns.model).distinct().order_by(_columns.model)
+                return list(connection.execute(asked_for).scalars())
+
+        return self._database.retried(read)
+
     def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:
         """Take the model's lease for a duty, or take it over from an earlier try of the same holder."""
 

@@ -104,14 +104,14 @@ def answer(ledger: Ledger, run_key: str, given: Answer) -> Answered:
     return answered
 
 
-def end_overdue(ledger: Ledger, now: datetime) -> list[Answered]:
-    """Write down of questions whose time is over that nobody answered, and return what was written.
+def end_overdue(ledger: Ledger, now: datetime, model: str | None = None) -> list[Answered]:
+    """Write down of overdue questions, of a model or of all, that nobody answered; return those answers.
 
     A run that waits in Airflow does so itself, and has time for it (see `overdue`); one begun by
     `evergreen run` may never be gone on with.
     """
     ended = []
-    for asked in overdue(ledger, now):
+    for asked in overdue(ledger, now, model):
         with suppress(AnswerRefused):  # somebody else wrote it, or the answer, at this moment
             ended.append(answer(ledger, asked.run_key, Answer("timeout", None, "scheduler", now)))
     return ended

@@ -9,7 +9,8 @@ import logging
 
 from evergreen.errors import LeaseHeld, LeaseLost
 from evergreen.failpoints import failpoint
-from evergreen.results import RunReport, StepFailure, to_json
+from evergreen.ports import Lease
+from evergreen.results import RunReport, StepFailure, from_json
 from evergreen.steps import requests
 from evergreen.steps.memory import last_entry, recall, record_next
 from evergreen.steps.summary import summarise
@@ -33,16 +34,28 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
         log.warning("not recorded, another run holds the lease: %s", exc)
         return result
     try:
-        if not _said_already(workspace, run_key, result):
-            record_next(workspace, "run_finished", run_key, result, lease)
-            failpoint("report.recorded")
-        requests.close(workspace, run_key, result.outcome, lease)
+        conclude(workspace, run_key, result, lease)
     except LeaseLost as exc:
         log.warning("not recorded, another run took the lease over: %s", exc)
     finally:
         workspace.ledger.free(lease)
     log.info("outcome=%s %s", result.outcome, result.summary)
     return result
+
+
+def conclude(workspace: Workspace, run_key: str, result: RunReport, lease: Lease) -> None:
+    """Record what a run came to as its end, and end the request that it served. Safe to repeat.
+
+    The request of a run that was abandoned stays open for another, unless it has cost enough runs.
+
+    Raises:
+        LeaseLost: another run took over.
+    """
+    if not _said_already(workspace, run_key, result):
+        record_next(workspace, "run_finished", run_key, result, lease)
+        failpoint("report.recorded")
+    if not result.abandoned or requests.gives_up(workspace, run_key):
+        requests.close(workspace, run_key, result.outcome, lease)
 
 
 def failed_for_good(workspace: Workspace, run_key: str) -> bool:
@@ -60,4 +73,4 @@ def _said_already(workspace: Workspace, run_key: str, result: RunReport) -> bool
     asked = last_entry(workspace, "approval_asked", run_key)
     if last is None or (asked is not None and asked.seq > last.seq):
         return False
-    return dict(last.body) == to_json(result)
+    return from_json(RunReport, last.body) == result

@@ -39,6 +39,9 @@ Serves = Literal["none", "earlier", "newest"]
     newest   the newest: it was woken for it, takes its as-of, and without one has nothing to do
 """
 
+MOST_RUNS = 3
+"""How many runs may be abandoned on one request before it counts as failed."""
+
 _ENDS: dict[Outcome, RequestOutcome] = {
     "promoted": "promoted",
     "kept": "kept",
@@ -101,7 +104,7 @@ def take(
         for past in requests
         if past.open
         and (up_to is None or past.request.as_of <= up_to)
-        and not _waits_for_people(workspace, past)
+        and not waits_for_people(workspace, past)
     ]
     if not fitting:
         return None
@@ -133,13 +136,40 @@ def close(workspace: Workspace, run_key: str, outcome: Outcome, lease: Lease) ->
     _end(workspace, RequestClosed(key, run_key, end), lease)
 
 
+def outcome_of(workspace: Workspace, past: PastRequest) -> Outcome | None:
+    """Return what the run came to that took a request, is not at work, and did not close it.
+
+    None: it did not end, or was abandoned before it came to anything; the request is open again.
+    """
+    run_key = str(past.taken_by)
+    outcome = summarise(workspace, run_key).outcome
+    if outcome != "failed":
+        return outcome
+    said = recall(workspace, "run_finished", run_key, RunReport)
+    if said is None or said.outcome != "failed":
+        return None
+    return outcome if not said.abandoned or gives_up(workspace, run_key) else None
+
+
+def gives_up(workspace: Workspace, run_key: str) -> bool:
+    """Return whether the request that a run took has cost as many runs as one may."""
+    taken = [
+        from_json(RequestTaken, entry.body)
+        for entry in workspace.ledger.entries(model=model_of(run_key), kind="request_taken")
+    ]
+    mine = {taking.key for taking in taken if taking.run_key == run_key}
+    return any(
+        len({taking.run_key for taking in taken if taking.key == key}) >= MOST_RUNS for key in mine
+    )
+
+
 def _served_by(run_key: str, requests: Sequence[PastRequest]) -> PastRequest | None:
     """Return the request that a run took and that no other run took, or superseded, since."""
     mine = (past for past in requests if past.taken_by == run_key and past.superseded_by is None)
     return next(mine, None)
 
 
-def _waits_for_people(workspace: Workspace, past: PastRequest) -> bool:
+def waits_for_people(workspace: Workspace, past: PastRequest) -> bool:
     """Return whether the run that took a request won and waits for approval; it keeps the request."""
     taken_by = past.taken_by
     return taken_by is not None and waits(workspace.ledger, taken_by, workspace.now()) is not None
@@ -150,12 +180,11 @@ def _end_those_of_ended_runs(workspace: Workspace, run_key: str, lease: Lease) -
     for past in past_requests(workspace.ledger, lease.model):
         if past.open and past.taken_by not in (None, run_key):
             taken_by = str(past.taken_by)
-            outcome = summarise(workspace, taken_by).outcome
-            said = recall(workspace, "run_finished", taken_by, RunReport)
-            if outcome != "failed" or (said is not None and said.outcome == "failed"):
-                close(workspace, taken_by, outcome, lease)
-            else:
+            outcome = outcome_of(workspace, past)
+            if outcome is None:
                 log.warning("run %s did not end; its request is open again", taken_by)
+            else:
+                close(workspace, taken_by, outcome, lease)
 
 
 def _end(workspace: Workspace, end: RequestClosed, lease: Lease) -> None:

@@ -32,7 +32,7 @@ def settle(workspace: Workspace, model: str, lease: Lease) -> None:
     if workspace.ledger.find(entry_key("release", intent.run_key)) is None:
         log.warning("finishing the release that run %s began", intent.run_key)
         finish(workspace, intended, lease)
-    elif not _serves(_served(workspace, model), intent):
+    elif not serves(workspace, intent):
         log.warning("the target does not serve the champion, version %d: mended", intent.version.number)
         workspace.ledger.check(lease)
         workspace.deployer.deploy(intent, intended.seq)
@@ -73,6 +73,23 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     return intent
 
 
+def put_alias_back(workspace: Workspace, model: str, lease: Lease) -> None:
+    """Point the registry's alias at the champion that the ledger has, wherever it is. Safe to repeat.
+
+    Raises:
+        LeaseLost: another run took over; what it does stands.
+        StoreUnavailable: the registry did not take it.
+    """
+    last = workspace.ledger.last(model, "release")
+    if last is None:
+        return
+    version = from_json(Release, last.body).version
+    alias = workspace.registry.champion(model)
+    log.warning("the alias champion is at version %s; the ledger decides", alias)
+    workspace.ledger.check(lease)
+    workspace.registry.move_champion(version, alias)
+
+
 def check_alias(workspace: Workspace, version: Version, champion: int | None) -> None:
     """Refuse to release over an alias that somebody moved by hand; nothing was begun yet.
 
@@ -88,8 +105,17 @@ def check_alias(workspace: Workspace, version: Version, champion: int | None) ->
         where=f"registered model {version.name}",
         got="no alias" if alias is None else f"version {alias}",
         allowed="no alias" if champion is None else f"version {champion}",
-        fix="put the alias back (or remove it) in the registry, then try again: clear the task",
+        fix=f"evergreen reconcile {version.name} puts it back; then try again: clear the task",
     )
+
+
+def serves(workspace: Workspace, release: Release) -> bool:
+    """Return whether the target serves what was released.
+
+    Raises:
+        StoreUnavailable: the target did not answer.
+    """
+    return _serves(_served(workspace, release.name), release)
 
 
 def _served(workspace: Workspace, model: str) -> Pointer | None:

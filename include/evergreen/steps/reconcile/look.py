@@ -1,0 +1,83 @@
+"""Look over one model: what does its ledger say that the world, or the ledger itself, does not bear out?
+
+Nothing is written here. While a run is at work on the model only what is late in any case is found: a
+run finishes by itself what it began.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from evergreen.errors import EvergreenError, LedgerError, bounded
+from evergreen.reconcile_results import Finding
+from evergreen.redaction import redact
+from evergreen.results import from_json
+from evergreen.steps.reconcile import questions, releases, requests, runs
+from evergreen.steps.reconcile.circumstances import Circumstances
+from evergreen.steps.reconcile.written import holder_of, recorded_key
+from evergreen.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+AREAS = {"releases": releases, "questions": questions, "runs": runs, "requests": requests}
+LONGEST_WHY = 500
+
+
+def look(workspace: Workspace, model: str, circumstances: Circumstances) -> list[Finding]:
+    """Return what is not as it should be, in the order in which it is to be dealt with.
+
+    A part that cannot be looked at (a registry that does not answer) is a finding itself.
+
+    Raises:
+        LedgerError: the ledger did not answer.
+    """
+    stuck = list(requests.stuck(workspace, model, circumstances))
+    if workspace.ledger.holder(model) not in (None, holder_of(model)):
+        return stuck
+    found: list[Finding] = []
+    for name, area in AREAS.items():
+        try:
+            found += area.look(workspace, model, circumstances)
+        except LedgerError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the other parts are looked at
+            found.append(not_looked_at(model, name, exc))
+    return [*found, *_cut_off(workspace, model, found), *stuck]
+
+
+def not_looked_at(model: str, part: str, exc: Exception) -> Finding:
+    """Return that a part of a model, or all of it, could not be looked at."""
+    if not isinstance(exc, EvergreenError):
+        log.exception("%s of %s could not be looked at", part, model)
+    return Finding(
+        model,
+        "not_looked_at",
+        part,
+        f"its {part} could not be looked at, because {why_not(exc)}",
+        "the next pass looks again",
+        mends=False,
+        command=f"evergreen reconcile {model}",
+    )
+
+
+def why_not(exc: Exception) -> str:
+    """Return an exception as one bounded line without secrets."""
+    return bounded(redact(f"{type(exc).__name__}: {exc}"), LONGEST_WHY)
+
+
+def _cut_off(workspace: Workspace, model: str, found: list[Finding]) -> Iterator[Finding]:
+    """Yield what an earlier pass did, and was killed before it could write so."""
+    again = {one.run_key for one in found}
+    if any(one.kind == "not_looked_at" for one in found):
+        return  # what was begun may be still to be done
+    for entry in workspace.ledger.entries(model=model, kind="reconcile_intended"):
+        begun = from_json(Finding, entry.body)
+        if begun.run_key not in again and workspace.ledger.find(recorded_key(entry.key)) is None:
+            yield Finding(
+                model,
+                "cut_off",
+                entry.key,
+                f"an earlier pass was cut off after it found that {begun.words}",
+                "it is written down as done",
+            )
