@@ -63,7 +63,7 @@ def test_the_dag_carries_what_the_model_file_says(dag):
 def test_the_schedule_is_a_cron_interval_in_utc_so_that_the_past_can_be_backfilled(dag):
     timetable = dag.timetable
     assert type(timetable).__name__ == "CronDataIntervalTimetable"
-    assert timetable.expression == "0 0 * * *"
+    assert timetable.expression in {"0 0 * * *", "@daily"}, "spelt out from Airflow 3.3 on"
 
 
 def test_no_schedule_leaves_scoring_to_who_asks():
@@ -107,7 +107,7 @@ def serialised(hash_seed: str) -> str:
         check=True,
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
     )
-    return done.stdout
+    return done.stdout.splitlines()[-1]  # an older Airflow logs what it sets up before it
 
 
 def test_two_parses_under_two_hash_seeds_serialise_alike_and_small():

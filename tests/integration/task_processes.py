@@ -65,11 +65,12 @@ def _end_as(model_file: Path, order: dict) -> None:
 
 def run_task(model_file: Path, order: dict) -> int:
     """Run one task as Airflow's task runner would, by the operator's `execute`."""
-    from airflow.sdk.exceptions import AirflowSkipException, TaskAwaitingInput
+    from airflow.sdk.exceptions import AirflowSkipException
     from airflow.utils.types import DagRunType
 
     from evergreen.loading import load_spec
     from evergreen_airflow.dag_kinds import KINDS
+    from evergreen_airflow.waiting import SIGNAL
 
     os.environ["EVERGREEN_HOME"] = order["home"]
     if order["fail"]:
@@ -103,7 +104,7 @@ def run_task(model_file: Path, order: dict) -> int:
                 task.execute(context)
     except AirflowSkipException:
         return SKIPPED
-    except TaskAwaitingInput:
+    except SIGNAL:
         return WAITS
     return 0
 

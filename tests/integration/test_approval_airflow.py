@@ -65,7 +65,7 @@ class FormApi(Api):
 
     def waits(self, model: str, run_id: str) -> bool:
         states = self.states(f"{model}__retrain", run_id)
-        return states.get("approve") == "awaiting_input"
+        return states.get("approve") in {"awaiting_input", "deferred"}
 
     def forge(self, model: str, run_id: str, value: Any) -> None:
         """Leave an XCom as if the task approve had."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import TaskAwaitingInput
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from evergreen import airflow_answers, approval_form
@@ -28,6 +27,7 @@ from evergreen.steps import approve
 from evergreen.steps.memory import need, retrain_of
 from evergreen_airflow.run_note import write_note
 from evergreen_airflow.step_operator import Outcome, Run, StepOperator
+from evergreen_airflow.waiting import until_answered
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,7 +53,7 @@ class ApproveOperator(StepOperator):
         """Take what answer there is, look whether it still holds, and ask where none does.
 
         Raises:
-            TaskAwaitingInput: the question waits.
+            waiting.SIGNAL: the question waits.
         """
         self._take(workspace, run)
         now = datetime.now(UTC)
@@ -85,14 +85,15 @@ class ApproveOperator(StepOperator):
         event = getattr(self, "_event", None)
         return event if event is not None else _left_behind(run)
 
-    def _parked(self, workspace: Workspace, run: Run, asked: Asked, now: datetime) -> TaskAwaitingInput:
+    def _parked(self, workspace: Workspace, run: Run, asked: Asked, now: datetime) -> BaseException:
         """Put the form up and return the signal that parks the task."""
         comparison = need(workspace, "comparison", run.key, Comparison)
         tested = need(workspace, "candidate", run.key, Candidate)
         retrain = retrain_of(workspace, run.key)
+        ti_id, options = run.context["ti"].id, list(approval_form.OPTIONS)
         upsert_hitl_detail(
-            ti_id=run.context["ti"].id,
-            options=list(approval_form.OPTIONS),
+            ti_id=ti_id,
+            options=options,
             subject=redact(approval_form.subject(asked)),
             body=redact(approval_form.body(asked, retrain, comparison, tested)),
             params=approval_form.fields(asked),
@@ -101,9 +102,7 @@ class ApproveOperator(StepOperator):
         line = of_question(asked)
         log.info("%s: %s", run.key, redact(line))
         write_note(run.context["dag_run"], (line, asked.headline))
-        return TaskAwaitingInput(
-            method_name="execute_complete", timeout=max(asked.deadline - now, timedelta(seconds=1))
-        )
+        return until_answered(ti_id, options, approval_form.fields(asked), asked.deadline, now)
 
 
 def _left_behind(run: Run) -> Mapping[str, Any]:
