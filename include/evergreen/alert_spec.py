@@ -33,8 +33,12 @@ EventName = Literal[
     "not_told",
     "recovered",
     "message",
+    "checkpoint",
+    "unwitnessed",
 ]
-"""What a message can be about. `message` is what somebody else's DAG sends."""
+"""What a message can be about. `message` is what somebody else's DAG sends. `checkpoint` and
+`unwitnessed` are of no model: the fleet's file says who hears of them.
+"""
 Severity = Literal["low", "medium", "high"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -54,6 +58,7 @@ WORTH_TELLING: tuple[EventName, ...] = (
     "message",
 )
 """The events of a channel that names none."""
+    "unwitnessed",
 
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
 _ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,253}")

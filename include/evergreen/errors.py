@@ -23,6 +23,7 @@
         ├── KeyConflict        the same idempotency key came with another body
         ├── ChampionMoved      the champion is not the one the comparison was made against
         ├── HandMoved          a person pinned, paused or rolled back the model since this was decided
+        ├── LedgerBehind       the ledger is not the one that its newest checkpoint was made of
         └── ChainBroken        the hash chain does not verify
 
 A message says what happened, where, the value got, what is allowed and what to do, each bounded in
@@ -208,6 +209,10 @@ class ChampionMoved(LedgerError):
 
 class HandMoved(LedgerError):
     """A person decided something about the model since this was decided."""
+
+
+class LedgerBehind(LedgerError):
+    """The ledger lacks what a checkpoint saw in it, or has something else in its place."""
 
 
 class ChainBroken(LedgerError):

@@ -197,6 +197,17 @@ class Scorer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version as the registry tells of it: for whom it was registered, and the aliases it bears."""
+
+    name: str
+    number: int
+    candidate_key: str
+    run_key: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
 class Registry(Protocol):
     """Names versions."""
 
@@ -211,6 +222,14 @@ class Registry(Protocol):
 
     def champion(self, name: str) -> int | None:
         """Return the number under the alias champion, or None."""
+        ...
+
+    def registered(self) -> Iterator[Registered]:
+        """Yield every version that Evergreen registered, of all models.
+
+        Raises:
+            StoreUnavailable: the registry did not answer.
+        """
         ...
 
     def holds(self, version: Version) -> bool:
@@ -340,6 +359,29 @@ class Ledger(Protocol):
 
     def models(self) -> Sequence[str]:
         """Return the models of which there are entries, sorted."""
+        ...
+
+    def at(self, seq: int) -> Entry | None:
+        """Return the entry of a `seq`, or None."""
+        ...
+
+    def newest(self) -> Entry | None:
+        """Return the newest entry, or None where there is none."""
+        ...
+
+    def adopt(self, key: str, body: Mapping[str, Any], after: Entry | None, epochs_above: int) -> Entry:
+        """Append an `adopted` entry, and take every lease away.
+
+        Args:
+            key: Idempotency key, unique in the ledger.
+            body: JSON values of `checkpoints.Adoption`.
+            after: The newest entry that this was decided on (None: there is none).
+            epochs_above: Every epoch of a lease taken from now on is above this.
+
+        Raises:
+            LeaseLost: there is a newer entry.
+            LedgerUnavailable: the database did not answer.
+        """
         ...
 
     def acquire(self, model: str, holder: str, duty: Duty = "retrain") -> Lease:

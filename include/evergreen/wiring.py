@@ -27,12 +27,14 @@ from evergreen.results import Candidate, PinnedModel
 from evergreen.settings import Settings
 from evergreen.source_spec import FilesSource, Source, SqlSource
 from evergreen.watch_ports import LoggedRows, PredictionLog
+from evergreen.witness_ports import CheckpointPlace
 from evergreen.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ADAPTERS = {
+    "checkpoints": "evergreen.adapters.checkpoint_place:CheckpointFiles",
     "file store": "evergreen.adapters.file_store:SmallFiles",
     "files source": "evergreen.adapters.files_source:FileRows",
     "local target": "evergreen.adapters.local_target:LocalTarget",
@@ -104,6 +106,7 @@ def fill(settings: Settings, connections: Connections, ledger: Ledger) -> Worksp
         logged_for=lambda model, candidate: logged_for(model, candidate, connections, predictions),
         files=_adapter("file store")(settings.store_uri, options),
         sample_page=_sample_page,
+        checkpoints=checkpoint_places(settings, connections),
     )
 
 
@@ -126,7 +129,20 @@ def messenger_around(ledger: Any, settings: Settings, connections: Connections) 
         sink=cache(lambda kind: _sink(kind, connections)),
         fleet=cache(lambda: fleet_channels(settings.alerts)),
         run_url=lambda run_key: run_url(settings.airflow_url, run_key),
+        checkpoints=checkpoint_places(settings, connections),
     )
+
+
+def checkpoint_places(
+    settings: Settings, connections: Connections, only: Sequence[str] = ()
+) -> tuple[CheckpointPlace, ...]:
+    """Return the places of the settings that keep checkpoints, or only those named."""
+
+    def options() -> Mapping[str, Any]:
+        connection = settings.checkpoints_connection
+        return connections(connection).storage_options() if connection else {}
+
+    return tuple(_adapter("checkpoints")(uri, options) for uri in only or settings.checkpoints)
 
 
 def _sink(kind: str, connections: Connections) -> AlertSink:

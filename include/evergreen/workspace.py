@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from evergreen.ports import (
 )
 from evergreen.results import Candidate, PinnedModel
 from evergreen.watch_ports import FileStore, LoggedRows, PredictionLog, SamplePage
+from evergreen.witness_ports import CheckpointPlace
 
 
 def wall_clock() -> datetime:
@@ -31,7 +32,8 @@ class Workspace:
 
     `scoring_source_for` gives the rows to score, `logged_for` the rows that the watch looks at: the
     prediction log, or the team's own. `now` is the clock of whatever a step holds against an instant: a
-    deadline, or rows ahead of their time. The ledger keeps time by its database's.
+    deadline, or rows ahead of their time. The ledger keeps time by its database's. `checkpoints` are the
+    places that the ledger is held against.
     """
 
     ledger: Ledger
@@ -49,3 +51,4 @@ class Workspace:
     files: FileStore
     sample_page: SamplePage
     now: Callable[[], datetime] = wall_clock
+    checkpoints: Sequence[CheckpointPlace] = ()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import EllipsisType
 from typing import Any
 
+from evergreen.checkpoints import LEDGER
 from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.errors import ChampionMoved, HandMoved, LeaseHeld, LeaseLost
 from evergreen.ledger.chain import (
@@ -50,6 +51,7 @@ class FakeLedger:
         self.leases: dict[tuple[str, Duty], HeldLease] = {}
         self.kept: list[Lease] = []
         """Leases whose `keep` context is open."""
+        self._epochs_above = 0
         self._lasts = timedelta(seconds=lease_seconds)
         self._lock = threading.RLock()
 
@@ -124,6 +126,27 @@ class FakeLedger:
             if before is None or entry.at < before:
                 return entry
         return None
+
+    def at(self, seq: int) -> Entry | None:
+        return entry_of(self.rows[seq - 1]) if 1 <= seq <= len(self.rows) else None
+
+    def newest(self) -> Entry | None:
+        return self.at(len(self.rows))
+
+    def adopt(self, key: str, body: Mapping[str, Any], after: Entry | None, epochs_above: int) -> Entry:
+        with self._lock:
+            stored = self.find(key)
+            if stored is None and self.newest() != after:
+                raise LeaseLost("the ledger grew since this was decided")
+            self._epochs_above = epochs_above
+            self.leases = {
+                of: HeldLease(None, max(held.epoch, epochs_above), self.now())
+                for of, held in self.leases.items()
+            }
+            lease = self.acquire(LEDGER, key, "hand")
+            entry = self.append("adopted", key, body, lease)
+            self.free(lease)
+            return entry
 
     def models(self) -> list[str]:
         return sorted({row.model for row in self.rows})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from evergreen.errors import ChampionMoved, ModelRefused, StoreUnavailable
+from evergreen.ports import Registered
 from evergreen.results import Candidate, Version
 
 
@@ -35,6 +36,14 @@ class FakeRegistry:
     def champion(self, name: str) -> int | None:
         self._answer()
         return self.aliases.get(name, {}).get("champion")
+
+    def registered(self) -> Iterator[Registered]:
+        self._answer()
+        for name, versions in self.versions.items():
+            for one in versions:
+                of = [alias for alias, n in self.aliases.get(name, {}).items() if n == one.number]
+                run_key = self.tags.get((name, one.number), {}).get("evergreen.run_key")
+                yield Registered(name, one.number, one.candidate_key, run_key, tuple(sorted(of)))
 
     def holds(self, version: Version) -> bool:
         self._answer()

@@ -6,13 +6,15 @@ to, `previous` served before the champion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from evergreen.errors import ChampionMoved, ModelRefused, StoreUnavailable
 from evergreen.failpoints import failpoint
+from evergreen.names import name_problem
+from evergreen.ports import Registered
 from evergreen.redaction import redact
 from evergreen.results import Candidate, Version
 from evergreen.serving.tracking import answering, open_client
@@ -25,6 +27,8 @@ CHALLENGER = "challenger"
 PREVIOUS = "previous"
 KEY_TAG = "evergreen.candidate_key"
 MODEL_ID_TAG = "evergreen.model_id"
+RUN_TAG = "evergreen.run_key"
+_PAGE = 1000
 
 
 class MlflowRegistry:
@@ -84,6 +88,23 @@ class MlflowRegistry:
         client = open_client(self._tracking_uri)
         with answering(self._tracking_uri):
             return _aliases(client, name).get(CHAMPION)
+
+    def registered(self) -> Iterator[Registered]:
+        """Yield every version that Evergreen registered, of all models.
+
+        Raises:
+            StoreUnavailable: the registry did not answer.
+        """
+        client, token = open_client(self._tracking_uri), None
+        with answering(self._tracking_uri):
+            while True:
+                models = client.search_registered_models(max_results=_PAGE, page_token=token)
+                for model in models:
+                    if name_problem(model.name) is None:
+                        yield from _versions(client, model)
+                token = models.token
+                if not token:
+                    return
 
     def holds(self, version: Version) -> bool:
         """Return whether the version is there, registered for its candidate.
@@ -155,6 +176,26 @@ def _registered(client: MlflowClient, name: str) -> Any:
         if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
+
+
+def _versions(client: MlflowClient, model: Any) -> Iterator[Registered]:
+    """Yield what Evergreen registered of one registered model; its name is one that a model may have."""
+    aliases: dict[int, list[str]] = {}
+    for alias, number in sorted(model.aliases.items()):
+        aliases.setdefault(int(number), []).append(alias)
+    token = None
+    while True:
+        page: Any = client.search_model_versions(
+            f"name = '{model.name}'", max_results=_PAGE, page_token=token
+        )
+        for one in page:
+            if KEY_TAG in one.tags:
+                number = int(one.version)
+                run_key, named = one.tags.get(RUN_TAG), tuple(aliases.get(number, ()))
+                yield Registered(model.name, number, one.tags[KEY_TAG], run_key, named)
+        token = page.token
+        if not token:
+            return
 
 
 def _find(client: MlflowClient, name: str, key: str) -> Any:

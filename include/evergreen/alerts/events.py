@@ -11,6 +11,7 @@
     event              what its notice says
 
 The same happening told by two entries has one key, such as `failed/RUN_KEY`. An event named `recovered`
+    adopted            unwitnessed
 is never told by itself: it is there for the incidents that it ends.
 """
 
@@ -31,6 +32,7 @@ from evergreen.approval_words import command
 from evergreen.entry_keys import run_key_of
 from evergreen.hand import Deed
 from evergreen.ports import Entry
+from evergreen.checkpoints import Adoption
 from evergreen.results import from_json
 
 
@@ -215,6 +217,26 @@ def _noticed(entry: Entry, context: Context) -> Event:
     one = from_json(Notice, entry.body)
     severity = "high" if one.name == "failed" and context.tier == "high" else one.severity
     told = [without_values(line) for line in one.lines]
+def _adopted(entry: Entry, _: Context) -> Event:
+    adoption = from_json(Adoption, entry.body)
+    return Event(
+        key=entry.key,
+        name="unwitnessed",
+        model=entry.model,
+        at=entry.at,
+        severity="high",
+        headline=shown(f"{adoption.who} accepted the ledger although a checkpoint contradicts it."),
+        lines=lines_of(
+            [
+                f"Why: {adoption.why}",
+                f"Given up, from entry {adoption.since} on: {adoption.gives_up}",
+                *(f"Unknown to the ledger: {line}" for line in adoption.unknown),
+            ]
+        ),
+        command="evergreen audit",
+    )
+
+
     return Event(
         key=run_key_of(entry.key),
         name=one.name,
@@ -248,3 +270,4 @@ _WORDS: Mapping[str, Callable[[Entry, Context], Event | None]] = {
 }
 TELLING = frozenset(_WORDS)
 """Every kind of entry that may tell something."""
+    "adopted": _adopted,

@@ -55,6 +55,8 @@ NAMES: Mapping[EventName, str] = {
     "not_told": "Message not delivered",
     "recovered": "Recovered",
     "message": "Message",
+    "checkpoint": "Checkpoint",
+    "unwitnessed": "Ledger unwitnessed",
 }
 """What people read in the place of an event's name."""
 

@@ -385,7 +385,42 @@ COMMANDS: tuple[Command, ...] = (
             _JSON,
         ),
     ),
-    Command("audit", "Verify the ledger's hash chain", "evergreen.cli.audit:audit", (_JSON,)),
+    Command(
+        "audit",
+        "Verify the ledger's hash chain, and hold it against its checkpoints",
+        "evergreen.cli.audit:audit",
+        (
+            Arg(
+                ("--checkpoints",),
+                "folder, URI or file of checkpoints (default: EVERGREEN_CHECKPOINTS)",
+                {"nargs": "+", "metavar": "PLACE"},
+            ),
+            Arg(
+                ("--export",),
+                "also write every entry to this new file, for the stand-alone verifier",
+                {"metavar": "FILE"},
+            ),
+            Arg(
+                ("--verifier",),
+                "only print the stand-alone verifier: one Python file that needs no Evergreen",
+                {"action": "store_true"},
+            ),
+            _JSON,
+        ),
+    ),
+    Command(
+        "checkpoint",
+        "Keep a checkpoint of the ledger's head where its owner cannot reach, and print it",
+        "evergreen.cli.checkpoint:checkpoint",
+        (
+            Arg(
+                ("--to",),
+                "folder or URI to keep it in (default: EVERGREEN_CHECKPOINTS)",
+                {"nargs": "+", "metavar": "PLACE"},
+            ),
+            _JSON,
+        ),
+    ),
     Command(
         "schema",
         "Print the JSON Schema of model files",

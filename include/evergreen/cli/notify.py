@@ -20,6 +20,7 @@ from evergreen.settings import Settings
 from evergreen.steps.alerts import deliver, take_in
 from evergreen.steps.alerts.fleet import look_over
 from evergreen.steps.alerts.try_out import try_out
+from evergreen.steps.alerts.witness import keep_and_tell
 from evergreen.wiring import open_messenger
 
 
@@ -39,6 +40,7 @@ def notify(arguments: Namespace) -> int:
             if settings.models.is_dir():
                 look_over(messenger.ledger, [settings.models], datetime.now(UTC))
         finally:  # what waits is told whatever the fleet looks like
+            keep_and_tell(messenger, datetime.now(UTC))
             events = take_in(messenger, datetime.now(UTC))
             done = deliver(messenger, datetime.now(UTC), arguments.seconds)
         waiting = sum(one.state == "waiting" for one in messenger.outbox.undelivered())

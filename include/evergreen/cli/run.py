@@ -79,8 +79,8 @@ def run(arguments: Namespace) -> int:
                     triggered_by=f"{OS_USER}{person()}",
                 )
             asked = _go_through(workspace, run_key) if isinstance(begun, Retrain) else None
-        except LeaseHeld:
-            raise  # it is the other run that has something to report
+        except (LeaseHeld, LedgerBehind):
+            raise  # it is the other run, or the ledger's keeper, that has something to report
         except EvergreenError as exc:
             result = steps.report(workspace, run_key, str(exc))
             _show(result, arguments.json, why=False)  # the error itself says why

@@ -43,6 +43,7 @@ KINDS = (
     "acknowledged",
     "told",
     "not_told",
+    "adopted",
 )
 """Every kind of entry, in the order in which a run writes them (`step_failed` at any time).
 

@@ -20,6 +20,9 @@ from evergreen.ports import Entry
 GENESIS = "0" * 64
 """What the first entry is chained to."""
 
+FARTHEST = 10_000
+"""How far from its place an entry that was moved is looked for: a broken head bounds nothing."""
+
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -160,7 +163,7 @@ def _break_at(row: Row, seen: Head, head: Head) -> tuple[int, str] | None:
 
 def _altered(row: Row, seen: Head, head: Head) -> tuple[int, str]:
     """Say how a row came not to fit its own hash: edited, or a whole row in another's place."""
-    for seq in range(1, head.seq + 1):
+    for seq in range(max(1, row.seq - FARTHEST), min(head.seq, row.seq + FARTHEST) + 1):
         if seq != row.seq and _hash_at(row, seq, row.previous_hash) == row.hash:
             if seq < row.seq:
                 return seq, f"inserted: the true entry {seq} stands at {row.seq}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from evergreen.errors import LeaseHeld, LeaseLost, LedgerError
 from evergreen.ledger.chain import instant_text
@@ -22,6 +22,8 @@ from evergreen.ports import Duty, Lease
 log = logging.getLogger(__name__)
 
 RENEWALS_PER_LEASE = 3
+_VOIDED = "/voided"
+"""The row that keeps up to which epoch all leases were taken away; no model's name holds a slash."""
 
 
 def acquire(
@@ -36,10 +38,11 @@ def acquire(
     held = connection.execute(select(leases).where(leases.c.model == row)).one_or_none()
     expires_at = _later(now, lasts)
     if held is None:
+        first = _lowest(connection) + 1
         connection.execute(
-            insert(leases).values(model=row, holder=holder, epoch=1, expires_at=expires_at)
+            insert(leases).values(model=row, holder=holder, epoch=first, expires_at=expires_at)
         )
-        return Lease(model, holder, 1, duty)
+        return Lease(model, holder, first, duty)
     if held.holder not in (None, holder) and held.expires_at > now:
         raise LeaseHeld(
             f"another run is at work on this model: {held.holder}",
@@ -95,6 +98,25 @@ def renew(connection: Connection, lease: Lease, now: str, lasts: timedelta) -> b
 def free(connection: Connection, lease: Lease, now: str) -> None:
     """Give the lease back, where it is still the newest of its model; its epoch stays."""
     connection.execute(update(leases).where(*_is(lease)).values(holder=None, expires_at=now))
+
+
+def void(connection: Connection, epochs_above: int, now: str) -> None:
+    """Take every lease away, and let each epoch go on above a number.
+
+    After a backup was restored its leases are older than what processes may still hold. A row that only
+    keeps the number lets models without a lease begin there, too.
+    """
+    ours = leases.c.model == _VOIDED
+    if connection.execute(select(leases.c.model).where(ours)).one_or_none() is None:
+        connection.execute(insert(leases).values(model=_VOIDED, epoch=epochs_above, expires_at=now))
+    connection.execute(update(leases).where(leases.c.epoch < epochs_above).values(epoch=epochs_above))
+    connection.execute(update(leases).values(holder=None, expires_at=now))
+
+
+def _lowest(connection: Connection) -> int:
+    """Return the number above which epochs begin."""
+    voided = select(func.coalesce(func.max(leases.c.epoch), 0)).where(leases.c.model == _VOIDED)
+    return int(connection.execute(voided).scalar_one())
 
 
 @contextmanager

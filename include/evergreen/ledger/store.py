@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
+from evergreen.checkpoints import LEDGER
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.errors import ChampionMoved, HandMoved
+from evergreen.errors import ChampionMoved, HandMoved, LeaseLost
 from evergreen.failpoints import failpoint
 from evergreen.ledger import chain
 from evergreen.ledger import lease as leases
@@ -95,6 +96,26 @@ class SqlLedger:
     def last(self, model: str, kind: str, before: datetime | None = None) -> Entry | None:
         """Return the model's newest entry of a kind, or None."""
         return self._first(_where(model, kind, before).order_by(_columns.seq.desc()))
+
+    def at(self, seq: int) -> Entry | None:
+        """Return the entry of a `seq`, or None."""
+        return self._first(select(entries_table).where(_columns.seq == seq))
+
+    def newest(self) -> Entry | None:
+        """Return the newest entry, or None where there is none."""
+        return self._first(select(entries_table).order_by(_columns.seq.desc()))
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row as it is stored, at one moment, in order of `seq`, in bounded memory."""
+        with self._database.snapshot() as connection:
+            for row in connection.execute(select(entries_table).order_by(_columns.seq)):
+                yield Row(*row)
+
+    def adopt(self, key: str, body: Mapping[str, Any], after: Entry | None, epochs_above: int) -> Entry:
+        """Append an `adopted` entry, and take every lease away (see `ports.Ledger`)."""
+        content = Content("adopted", key, body, Lease(LEDGER, key, epochs_above, "hand"))
+        row = self._database.retried(lambda: self._adopt(content, after))
+        return chain.entry_of(row)
 
     def models(self) -> list[str]:
         """Return the models of which there are entries, sorted."""
@@ -181,6 +202,26 @@ class SqlLedger:
             row = append_to(connection, head, content, self._database.now(connection))
             failpoint("ledger.before_commit")
         failpoint("ledger.after_commit")
+        return row
+
+    def _adopt(self, content: Content, after: Entry | None) -> Row:
+        with self._database.writing() as (connection, head):
+            stored = connection.execute(
+                select(entries_table).where(_columns.key == content.key)
+            ).one_or_none()
+            if stored is not None:
+                return content.agreeing(Row(*stored))
+            if head != (chain.EMPTY if after is None else Head(after.seq, after.hash)):
+                raise LeaseLost(
+                    "the ledger grew since this was decided",
+                    where="ledger",
+                    got=f"entry {head.seq}",
+                    fix="nothing was changed; say again",
+                )
+            now = self._database.now(connection)
+            row = append_to(connection, head, content, now)
+            leases.void(connection, content.lease.epoch, now)
+            failpoint("ledger.before_adopted")
         return row
 
     def _renew(self, lease: Lease) -> bool:

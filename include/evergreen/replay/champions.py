@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from evergreen.ports import Pointer
+from evergreen.ports import Pointer, Registered
 from evergreen.results import Candidate, Release, Version
 
 
@@ -33,6 +33,12 @@ class RegistryInMemory:
     def champion(self, name: str) -> int | None:
         """Return the champion's number, or None."""
         return self._champions.get(name)
+
+    def registered(self) -> Iterator[Registered]:
+        """Yield every version."""
+        for versions in self._versions.values():
+            for one in versions:
+                yield Registered(one.name, one.number, one.candidate_key)
 
     def holds(self, version: Version) -> bool:
         """Return whether the version was registered here."""

@@ -50,6 +50,7 @@ class Scratch:
             releases=home / "releases",
             prediction_log=str(home / "predictions"),
             airflow_connection=None,
+            checkpoints=(),
         )
         with open_ledger(settings) as ledger:
             yield self._filled(settings, ledger)

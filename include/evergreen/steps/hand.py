@@ -23,6 +23,7 @@ from evergreen.ports import Lease
 from evergreen.results import Candidate, Release, Retrain, Withheld, from_json, to_json
 from evergreen.steps.brief_lease import briefly
 from evergreen.steps.memory import last_entry, model_of, need, record_next
+from evergreen.steps.witness import refuse_behind
 from evergreen.text import plain
 from evergreen.workspace import Workspace
 
@@ -52,7 +53,9 @@ def do(workspace: Workspace, model: str, deed: Deed) -> Done:
     Raises:
         NotAllowed: a pin of a model without a champion, or on a version that is not the champion.
         LeaseLost: others decided about the model again and again at the same time.
+        LedgerBehind: a checkpoint contradicts the ledger; nothing was written.
     """
+    refuse_behind(workspace.ledger, workspace.checkpoints)
     return briefly(workspace.ledger, model, "hand", lambda lease: _do(workspace, lease, deed))
 
 

@@ -21,6 +21,7 @@ from evergreen.steps.memory import holding, last_entry, recall, record, retrain_
 from evergreen.steps.refit import shipped
 from evergreen.steps.register import register
 from evergreen.steps.settle import check_alias, finish
+from evergreen.steps.witness import refuse_behind
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
         ChampionMoved: champion or people's deeds changed again and again while this was decided.
         RegistryDisagrees: somebody moved the registry's alias by hand; nothing was released.
         StoreUnavailable: the registry or the target did not take the version.
+        LedgerBehind: a checkpoint contradicts the ledger; nothing was released.
     """
     found = recall(workspace, "release", run_key, Release)
     if found is not None:
@@ -45,6 +47,7 @@ def release(workspace: Workspace, run_key: str) -> Release | None:
     retrain = retrain_of(workspace, run_key)
     if retrain.release == "never":
         return None
+    refuse_behind(workspace.ledger, workspace.checkpoints)
     for _ in range(MOST_COMPARISONS):
         comparison = evaluate(workspace, run_key)
         version = register(workspace, run_key)

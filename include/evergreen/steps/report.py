@@ -1,6 +1,6 @@
 """Say what the run came to and why, end its request, and give the model's lease back.
 
-Runs however the run went.
+Runs however the run went, and leaves a checkpoint of the ledger.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from evergreen.results import RunReport, StepFailure, from_json
 from evergreen.steps import requests
 from evergreen.steps.memory import last_entry, recall, record_next
 from evergreen.steps.summary import summarise
+from evergreen.steps.witness import refuse_behind, witness_quietly
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,11 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
     """
     result = summarise(workspace, run_key, failure)
     try:
+        refuse_behind(workspace.ledger, workspace.checkpoints)
+    except LedgerBehind as exc:
+        log.error("not recorded: %s", exc)
+        return result
+    try:
         lease = workspace.ledger.acquire(result.model, run_key)
     except LeaseHeld as exc:
         log.warning("not recorded, another run holds the lease: %s", exc)
@@ -39,6 +45,7 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
         log.warning("not recorded, another run took the lease over: %s", exc)
     finally:
         workspace.ledger.free(lease)
+    witness_quietly(workspace.ledger, workspace.checkpoints)
     log.info("outcome=%s %s", result.outcome, result.summary)
     return result
 

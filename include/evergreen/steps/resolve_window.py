@@ -17,6 +17,7 @@ from evergreen.results import PinnedModel, ReleaseWish, Retrain, RunReport
 from evergreen.steps.memory import holding, model_of, recall, record, record_next
 from evergreen.steps.requests import Serves, take
 from evergreen.steps.settle import settle
+from evergreen.steps.witness import refuse_behind
 from evergreen.text import plain
 from evergreen.watch_questions import past_requests
 from evergreen.window import Windows, windows_at
@@ -56,7 +57,9 @@ def resolve_window(
 
     Raises:
         LeaseHeld: another run of this model is under way; it may be over later.
+        LedgerBehind: a checkpoint contradicts the ledger; nothing was written.
     """
+    refuse_behind(workspace.ledger, workspace.checkpoints)
     with holding(workspace, run_key, "resolve_window") as lease:
         settle(workspace, model.spec.name, lease)
         begun = recall(workspace, "run_started", run_key, Retrain)

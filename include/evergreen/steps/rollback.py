@@ -26,6 +26,7 @@ from evergreen.ports import Entry, Lease
 from evergreen.results import Release
 from evergreen.steps.memory import holding, recall, record
 from evergreen.steps.settle import check_alias, finish, settle
+from evergreen.steps.witness import refuse_behind
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -130,11 +131,13 @@ def rollback(workspace: Workspace, plan: Plan, who: str, why: str) -> Release:
         LeaseHeld: a run is at work on the model.
         ArtefactDamaged: see `check`.
         RegistryDisagrees: see `check`.
+        LedgerBehind: a checkpoint contradicts the ledger; nothing was changed.
         StoreUnavailable: the registry or the target did not take the version; the same command, or the
             next run, finishes what was begun.
     """
     if plan.done:
         return plan.champion
+    refuse_behind(workspace.ledger, workspace.checkpoints)
     to, gone = plan.target.version.number, plan.champion.version.number
     deed = Deed("rollback", who, why, to, previous=gone)
     lease: Lease | None = None

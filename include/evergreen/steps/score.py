@@ -17,6 +17,7 @@ from evergreen.results import PinnedModel, Release
 from evergreen.steps.champions import champion_at
 from evergreen.steps.hand import refuse_paused
 from evergreen.steps.memory import holding, recall, record
+from evergreen.steps.witness import refuse_behind
 from evergreen.watch_results import Scored
 from evergreen.window import Window
 from evergreen.workspace import Workspace
@@ -50,10 +51,12 @@ def score(
         StoreUnavailable: the log did not take the rows; what stood there still stands.
         LeaseHeld: another run scores this model; it may be over later.
         Paused: a person paused the model or its scoring.
+        LedgerBehind: a checkpoint contradicts the ledger; nothing was written.
     """
     found = recall(workspace, "scored", run_key, Scored)
     if found is not None:
         return found
+    refuse_behind(workspace.ledger, workspace.checkpoints)
     refuse_paused(workspace, run_key, "score")
     window = _window(model, as_of)
     lease: Lease | None = None

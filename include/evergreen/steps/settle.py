@@ -13,6 +13,7 @@ from evergreen.errors import ArtefactDamaged, RegistryDisagrees, StoreUnavailabl
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease, Pointer
 from evergreen.results import Release, Version, from_json
+from evergreen.steps.eras import fence_of
 from evergreen.steps.memory import record
 from evergreen.workspace import Workspace
 

@@ -21,7 +21,7 @@ BUDGET_SECONDS = 240.0
 
 
 class TellOperator(BaseOperator):
-    """Writes notices of broken model files and stale models, then delivers all that is due.
+    """Writes notices of broken files and stale models, keeps a checkpoint, delivers all that is due.
 
     Args:
         folders: The folders of model files.
@@ -42,6 +42,7 @@ class TellOperator(BaseOperator):
         """
         from evergreen.steps.alerts import deliver, take_in
         from evergreen.steps.alerts.fleet import look_over
+        from evergreen.steps.alerts.witness import keep_and_tell
         from evergreen_airflow.people import messenger
 
         with told_to_airflow(self.task_id, tries_left=False), messenger() as opened:
@@ -49,6 +50,7 @@ class TellOperator(BaseOperator):
                 folders = [Path(folder) for folder in self.folders]
                 found = look_over(opened.ledger, folders, datetime.now(UTC))
             finally:  # what waits is told whatever the fleet looks like
+                unwitnessed = keep_and_tell(opened, datetime.now(UTC))
                 events = take_in(opened, datetime.now(UTC))
                 done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
         log.info("%s events=%d %s", found, events, done)
@@ -56,6 +58,7 @@ class TellOperator(BaseOperator):
             "model_files": found.files,
             "stale": found.stale,
             "approvals_overdue": found.overdue,
+            "unwitnessed": unwitnessed,
             "events": events,
             "sent": done.sent,
             "postponed": done.postponed,

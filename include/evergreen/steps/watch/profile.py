@@ -16,6 +16,7 @@ from evergreen.results import PinnedModel, Release
 from evergreen.steps.hand import refuse_paused
 from evergreen.steps.memory import model_of, need, recall, record
 from evergreen.steps.watch.begin import begin, checking, monitor_of
+from evergreen.steps.witness import refuse_behind
 from evergreen.watch_results import Check, Profiled, Stored
 from evergreen.window import Window
 from evergreen.workspace import Workspace
@@ -45,7 +46,9 @@ def profile(
         SourceUnavailable: the rows' source did not answer.
         StoreUnavailable: the store did not take the profiles.
         Paused: a person paused the model or its watch; nothing was begun.
+        LedgerBehind: a checkpoint contradicts the ledger; nothing was written.
     """
+    refuse_behind(workspace.ledger, workspace.checkpoints)
     refuse_paused(workspace, run_key, "monitor")
     with checking(workspace, run_key, "profile") as lease:
         check = begin(workspace, run_key, model, as_of, reason, lease)
