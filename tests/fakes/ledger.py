@@ -156,7 +156,7 @@ class FakeLedger:
             held = self.leases.get((model, duty))
             if held and held.holder not in (None, holder) and held.expires_at > self.now():
                 raise LeaseHeld(f"the model's lease is held by {held.holder}", where=model)
-            epoch = held.epoch + 1 if held else 1
+            epoch = (held.epoch if held else self._epochs_above) + 1
             self.leases[model, duty] = HeldLease(holder, epoch, self.now() + self._lasts)
             return Lease(model, holder, epoch, duty)
 

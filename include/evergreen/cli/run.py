@@ -21,7 +21,7 @@ from evergreen.cli.person import person
 from evergreen.cli.terminable import terminable
 from evergreen.cli.usage import UsageError, model_path, models_folder, past
 from evergreen.connections import from_environment
-from evergreen.errors import EvergreenError, LeaseHeld, LedgerError
+from evergreen.errors import EvergreenError, LeaseHeld, LedgerBehind, LedgerError
 from evergreen.loading import load_model
 from evergreen.results import PinnedModel, Retrain, RunReport, to_json
 from evergreen.settings import Settings

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from evergreen.errors import LeaseHeld, LeaseLost
+from evergreen.errors import LeaseHeld, LeaseLost, LedgerBehind
 from evergreen.failpoints import failpoint
 from evergreen.ports import Lease
 from evergreen.results import RunReport, StepFailure, from_json

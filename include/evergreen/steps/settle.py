@@ -36,7 +36,7 @@ def settle(workspace: Workspace, model: str, lease: Lease) -> None:
     elif not serves(workspace, intent):
         log.warning("the target does not serve the champion, version %d: mended", intent.version.number)
         workspace.ledger.check(lease)
-        workspace.deployer.deploy(intent, intended.seq)
+        workspace.deployer.deploy(intent, fence_of(workspace.ledger, intended))
 
 
 def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
@@ -54,7 +54,7 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     workspace.registry.move_champion(intent.version, alias)
     failpoint("release.champion_moved")
     workspace.ledger.check(lease)
-    workspace.deployer.deploy(intent, intended.seq)
+    workspace.deployer.deploy(intent, fence_of(workspace.ledger, intended))
     failpoint("release.deployed")
     served = _served(workspace, intent.name)
     if not _serves(served, intent):
