@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 IMAGES = ROOT / "docs" / "images"
 TIMES, GATE, WATCH = "benchmarks", "gate-benchmarks", "watch-benchmarks"
-ALERTS = "alerts-benchmarks"
+ALERTS, RELIABILITY, SCALE = "alerts-benchmarks", "reliability-benchmarks", "scale-benchmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,19 @@ PAGES = {
         "How soon people are told, how many events a minute become messages, and what random kills do "
         f"to them. Written by `python -m tests.benchmarks {ALERTS}`. The machine is shared.",
         ("apache-airflow", "sqlalchemy", "httpx"),
+    ),
+    RELIABILITY: Page(
+        "Under the knife",
+        "What was killed, cut off, forged or fed rubbish, and what came of it. Written by `python -m "
+        f"tests.benchmarks {RELIABILITY}`; seeds are fixed. What the words mean, and what is not "
+        "promised, is told in [reliability](../explanation/reliability.md).",
+        ("apache-airflow", "mlflow", "sqlalchemy", "pyarrow", "hypothesis"),
+    ),
+    SCALE: Page(
+        "Beyond one machine",
+        "What Celery, object storage and a thousand models cost. Written by `python -m "
+        f"tests.benchmarks {SCALE}`. The machine is shared: read ratios before seconds.",
+        ("apache-airflow", "celery", "s3fs", "pyarrow", "sqlalchemy"),
     ),
 }
 BENCHMARKS = {
