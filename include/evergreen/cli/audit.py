@@ -16,6 +16,7 @@ from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError
 from evergreen.connections import from_environment
 from evergreen.errors import ArtefactDamaged
+from evergreen.evidence.numbers import counted
 from evergreen.settings import Settings
 from evergreen.steps.eras import adoptions
 from evergreen.wiring import checkpoint_places, open_ledger
@@ -81,7 +82,8 @@ def _say(found: Any, held: Held, kept: Sequence[Checkpoint], wrong: Sequence[tup
         say(f"and it is not the ledger of its checkpoints, from entry {wrong[0][0]} at the latest: ")
         say(f"  {wrong[0][1]}; the checkpoints vouch for entries up to {held.agreed}")
     elif kept:
-        say(f"{len(kept):,} checkpoints vouch for it up to entry {held.agreed:,}")
+        vouching = counted(len(kept) - len(held.given_up), "checkpoint")
+        say(f"{vouching} agree; entries up to {held.agreed:,} are what they were")
     else:
         say("no checkpoint vouches for it: a tail that was cut off, or computed anew, would not show")
 

@@ -381,6 +381,12 @@ COMMANDS: tuple[Command, ...] = (
                 "only say what there is to do; 1 where there is anything",
                 {"action": "store_true"},
             ),
+            Arg(
+                ("--adopt",),
+                "instead: accept a ledger that its checkpoints contradict, such as a restored backup",
+                {"action": "store_true"},
+            ),
+            Arg(("--why",), "why it is adopted, kept in the ledger", {"metavar": "TEXT"}),
             _MODELS,
             _JSON,
         ),

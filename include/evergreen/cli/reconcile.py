@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from evergreen.cli.adopt import adopt
 from evergreen.cli.commands import ENVIRONMENT, FINDINGS, OK
 from evergreen.cli.known_model import known_model
 from evergreen.cli.output import say, say_json, say_table
@@ -30,6 +31,8 @@ def reconcile(arguments: Namespace) -> int:
     0 where nothing is left, 1 where a person must look at something, 3 where all that is left is that
     something did not answer.
     """
+    if arguments.adopt:
+        return adopt(arguments)
     settings = Settings.from_environment()
     with open_workspace(settings, from_environment) as workspace:
         models = _asked_for(workspace, settings, arguments)

@@ -281,7 +281,7 @@ def main() -> int:
     if not found.ok:
         print(f"BROKEN at entry {found.first_bad_seq}: {ascii(found.what)[1:-1]}")
         return 1
-    against = "all checkpoints agree" if given.checkpoints else "no checkpoint was given (see --help)"
+    against = "no checkpoint is against it" if given.checkpoints else "no checkpoint was given (see --help)"
     print(f"WHOLE: {found.entries} entries, head {found.head}; {against}")
     return 0
 

@@ -19,6 +19,7 @@ from evergreen.reconcile_results import Dealt, Finding, FindingKind, Reconciliat
 from evergreen.steps.reconcile import questions, releases, requests, runs, written
 from evergreen.steps.reconcile.circumstances import Circumstances
 from evergreen.steps.reconcile.look import look, not_looked_at, why_not
+from evergreen.steps.witness import refuse_behind
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,10 @@ def reconcile(
 
     Raises:
         LedgerUnavailable: the ledger's database did not answer.
+        LedgerBehind: a checkpoint contradicts the ledger: the world is not made to follow it.
     """
+    if not dry_run:
+        refuse_behind(workspace.ledger, workspace.checkpoints)
     dealt: list[Dealt] = []
     for model in models:
         for one in _dealt_with(workspace, model, circumstances, dry_run=dry_run):
