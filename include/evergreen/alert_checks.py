@@ -30,6 +30,7 @@ OPEN_NO_INCIDENT: frozenset[EventName] = frozenset(
         "promoted",
         "rolled_back",
         "by_hand",
+        "reconciled",
         "approval_answered",
         "approval_timed_out",
         "recovered",

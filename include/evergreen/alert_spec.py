@@ -25,16 +25,18 @@ EventName = Literal[
     "promoted",
     "rolled_back",
     "by_hand",
+    "reconciled",
+    "stuck",
     "approval_needed",
     "approval_answered",
     "approval_timed_out",
     "stale",
     "invalid_file",
     "not_told",
-    "recovered",
-    "message",
     "checkpoint",
     "unwitnessed",
+    "recovered",
+    "message",
 ]
 """What a message can be about. `message` is what somebody else's DAG sends. `checkpoint` and
 `unwitnessed` are of no model: the fleet's file says who hears of them.
@@ -49,16 +51,18 @@ WORTH_TELLING: tuple[EventName, ...] = (
     "held",
     "promoted",
     "rolled_back",
+    "reconciled",
+    "stuck",
     "approval_needed",
     "approval_timed_out",
     "stale",
     "invalid_file",
     "not_told",
+    "unwitnessed",
     "recovered",
     "message",
 )
 """The events of a channel that names none."""
-    "unwitnessed",
 
 _CLOCK = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
 _ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"]{1,64}@[^\s@<>()\[\]\\,;:\"]{1,253}")

@@ -70,6 +70,8 @@ def monitor_dag_id(name: str) -> str:
 
 FLEET_DAG_ID = "evergreen__fleet"
 """The DAG that looks after all models; no model can be called evergreen."""
+RECONCILE_DAG_ID = "evergreen__reconcile"
+"""The DAG that finishes or closes what a crash left of any model."""
 
 
 def invalid_dag_id(stem: str) -> str:

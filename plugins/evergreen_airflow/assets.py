@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, AssetAlias
+
+RETRAIN_REQUESTS = AssetAlias("evergreen/retrain-requests")
+"""Through which a task wakes the retrain of a model that it did not know of when it was built."""
 
 
 def retrain_request(name: str) -> Asset:

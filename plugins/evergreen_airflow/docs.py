@@ -37,6 +37,18 @@ that a model's own tasks can send at once are sent. `evergreen alerts` shows wha
 `evergreen notify` does the same as this DAG without Airflow.
 """
 
+RECONCILE_DOC = """Finds what a crash left half done, every ten minutes, and finishes or closes it:
+
+- a release that was decided and not carried out; an alias or a target that is not at the champion;
+- a run that is gone and never said what it came to; a question to people whose time is over;
+- a request for a retrain that no run serves: its retrain is woken again.
+
+It takes a model's lease only where there is something to do, and never from a live run. What it did
+stands in `evergreen history`, and where it matters people are told. What only a person can mend is told,
+and does not fail this DAG. Whatever is killed, the next run goes on; `evergreen reconcile` does the same
+from a terminal, and with `--dry-run` only looks.
+"""
+
 _SCORE_AGAIN = """### How to score again
 
 - *The task failed*: when what its log names is mended, clear it. Rows are put into the log in place of

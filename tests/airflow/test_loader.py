@@ -231,7 +231,7 @@ def test_airflow_parses_the_dags_folder_of_this_repository():
     dag_ids, errors, _ = parse(ROOT / "dags")
     retrains = {f"{path.stem}__retrain" for path in (ROOT / "dags/models").glob("*.yaml")}
     watch = {"flight_delay__monitor", "flight_delay__score"}
-    assert set(dag_ids) == retrains | watch | {"evergreen__fleet"}
+    assert set(dag_ids) == retrains | watch | {"evergreen__fleet", "evergreen__reconcile"}
     assert errors == {}
 
 

@@ -11,6 +11,7 @@ from evergreen.alert_spec import WORTH_TELLING
 from evergreen.alerts.context import LONGEST_LINE, MOST_LINES, Context
 from evergreen.alerts.event import Event, Notice
 from evergreen.alerts.events import TELLING, event_of
+from evergreen.alerts.reconcile_events import ENDED_BY_A_RELEASE
 from evergreen.approval_results import Answered, Asked
 from evergreen.cli.main import build_parser
 from evergreen.entry_keys import entry_key
@@ -69,7 +70,7 @@ def test_a_kind_that_tells_nothing_tells_nothing():
 @pytest.mark.parametrize(
     ("outcome", "undecided", "name", "closes"),
     [
-        ("promoted", False, "promoted", {"retrain", "stale", "watch", "held"}),
+        ("promoted", False, "promoted", {"retrain", "stale", "watch", "held", *ENDED_BY_A_RELEASE}),
         ("kept", False, "kept", {"retrain", "stale"}),
         ("kept", True, "inconclusive", {"retrain", "stale"}),
         ("registered", False, "kept", {"retrain", "stale"}),

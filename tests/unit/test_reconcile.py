@@ -362,14 +362,16 @@ def test_a_request_whose_run_ended_and_did_not_close_it_is_closed_as_the_run_end
 def test_a_request_that_no_run_serves_wakes_the_retrain_until_one_does_and_is_written_once(bench, clock):
     ask(bench, request(MARCH), request(APRIL))
     woken: list[RetrainRequest] = []
-    silent(bench, wake=woken.append)
+    silent(bench, wake=lambda one, _: woken.append(one))
     clock.wait(WAKE_AFTER)
     for _ in range(3):
-        assert came(once(bench, wake=woken.append)) == [("unserved_request", "mended")]
+        assert came(once(bench, wake=lambda one, _: woken.append(one))) == [
+            ("unserved_request", "mended")
+        ]
     assert woken == [request(APRIL)] * 3
     assert len(bench.ledger.bodies("reconciled")) == 1
     serve(bench)
-    silent(bench, wake=woken.append)
+    silent(bench, wake=lambda one, _: woken.append(one))
 
 
 def test_where_nobody_can_be_woken_the_command_is_said_and_nothing_is_written(bench, clock):
@@ -386,7 +388,7 @@ def test_a_paused_retrain_is_not_woken(bench, clock):
     ask(bench, request())
     hand.do(bench.workspace, "churn", Deed("pause", "bob", "holidays", only="retrain"))
     clock.wait(WAKE_AFTER)
-    silent(bench, wake=lambda _: pytest.fail("it is paused"))
+    silent(bench, wake=lambda *_: pytest.fail("it is paused"))
 
 
 def test_a_request_of_abandoned_runs_is_served_anew_thrice_and_then_failed(bench, clock):
@@ -395,12 +397,12 @@ def test_a_request_of_abandoned_runs_is_served_anew_thrice_and_then_failed(bench
     for number in (1, 2):
         serve(bench, f"run {number}")
         clock.wait(GRACE + MINUTE)
-        done = once(bench, wake=woken.append, stuck_after=timedelta(days=9))
+        done = once(bench, wake=lambda one, _: woken.append(one), stuck_after=timedelta(days=9))
         assert came(done) == [("abandoned_run", "mended"), ("unserved_request", "mended")]
         assert outcomes(bench) == [None]
     serve(bench, "run 3")
     clock.wait(GRACE + MINUTE)
-    assert came(once(bench, wake=woken.append)) == [("abandoned_run", "mended")]
+    assert came(once(bench, wake=lambda one, _: woken.append(one))) == [("abandoned_run", "mended")]
     assert outcomes(bench) == ["failed"]
     assert len(woken) == 2
 
@@ -412,7 +414,7 @@ def test_a_run_killed_right_after_it_took_a_request_is_closed_and_the_request_se
     memory.record_next(bench.workspace, "request_taken", "churn/woken", taken, lease)
     clock.wait(GRACE + MINUTE)
     woken: list[RetrainRequest] = []
-    assert came(once(bench, wake=woken.append))[0] == ("abandoned_run", "mended")
+    assert came(once(bench, wake=lambda one, _: woken.append(one)))[0] == ("abandoned_run", "mended")
     assert woken == [request()]
 
 
@@ -444,7 +446,7 @@ def test_a_registry_that_is_down_is_said_and_hides_neither_other_parts_nor_other
     clock.wait(STUCK_AFTER)
     woken: list[RetrainRequest] = []
     with registry_down(bench):
-        done = once(bench, "churn", "other", wake=woken.append)
+        done = once(bench, "churn", "other", wake=lambda one, _: woken.append(one))
     assert came(done) == [
         ("abandoned_run", "mended"),
         ("unserved_request", "mended"),
@@ -469,7 +471,7 @@ def test_a_defect_met_with_one_model_stops_no_other(bench, clock, monkeypatch):
         return real(model, kind, before)
 
     monkeypatch.setattr(bench.ledger, "last", last)
-    done = once(bench, "broken", "churn", wake=lambda _: None)
+    done = once(bench, "broken", "churn", wake=lambda *_: None)
     assert came(done) == [("not_looked_at", "left"), ("unserved_request", "mended")]
 
 

@@ -7,11 +7,13 @@
     retrain_decided    held; another decision ends that
     approval_*         approval_needed, approval_answered, approval_timed_out
     hand               rolled_back, by_hand
+    reconciled         reconciled, stuck
+    request_closed     ends the incident of a request that was stuck
     told, not_told     whether a channel takes messages
     event              what its notice says
+    adopted            unwitnessed
 
 The same happening told by two entries has one key, such as `failed/RUN_KEY`. An event named `recovered`
-    adopted            unwitnessed
 is never told by itself: it is there for the incidents that it ends.
 """
 
@@ -25,14 +27,15 @@ from evergreen.alert_spec import EventName, Severity
 from evergreen.alerts.context import Context, lines_of, shown
 from evergreen.alerts.event import Event, Notice
 from evergreen.alerts.incidents import CHANNEL
+from evergreen.alerts.reconcile_events import ENDED_BY_A_RELEASE, reconciled, request_closed
 from evergreen.alerts.run_events import finished, scored, started, without_values
 from evergreen.alerts.watch_events import decided, judged
 from evergreen.approval_results import Answered, Asked
 from evergreen.approval_words import command
+from evergreen.checkpoints import Adoption
 from evergreen.entry_keys import run_key_of
 from evergreen.hand import Deed
 from evergreen.ports import Entry
-from evergreen.checkpoints import Adoption
 from evergreen.results import from_json
 
 
@@ -160,6 +163,7 @@ def _by_hand(entry: Entry, _: Context) -> Event:
         severity=severity,
         headline=shown(f"{entry.model} was {done}, by {deed.who}."),
         lines=lines_of([f"Why: {deed.why}"]),
+        closes=ENDED_BY_A_RELEASE if back else (),
         command=_UNDO[deed.action].format(model=entry.model, previous=deed.previous),
     )
 
@@ -213,10 +217,6 @@ def _cause_of(body: Mapping[str, Any]) -> str:
     return f"{CHANNEL}{body['place']}"
 
 
-def _noticed(entry: Entry, context: Context) -> Event:
-    one = from_json(Notice, entry.body)
-    severity = "high" if one.name == "failed" and context.tier == "high" else one.severity
-    told = [without_values(line) for line in one.lines]
 def _adopted(entry: Entry, _: Context) -> Event:
     adoption = from_json(Adoption, entry.body)
     return Event(
@@ -237,6 +237,10 @@ def _adopted(entry: Entry, _: Context) -> Event:
     )
 
 
+def _noticed(entry: Entry, context: Context) -> Event:
+    one = from_json(Notice, entry.body)
+    severity = "high" if one.name == "failed" and context.tier == "high" else one.severity
+    told = [without_values(line) for line in one.lines]
     return Event(
         key=run_key_of(entry.key),
         name=one.name,
@@ -264,10 +268,12 @@ _WORDS: Mapping[str, Callable[[Entry, Context], Event | None]] = {
     "approval_asked": _asked,
     "approval_answered": _answered,
     "hand": _by_hand,
+    "reconciled": reconciled,
+    "request_closed": request_closed,
     "told": _told,
     "not_told": _not_told,
     "event": _noticed,
+    "adopted": _adopted,
 }
 TELLING = frozenset(_WORDS)
 """Every kind of entry that may tell something."""
-    "adopted": _adopted,

@@ -47,16 +47,18 @@ NAMES: Mapping[EventName, str] = {
     "promoted": "Promoted",
     "rolled_back": "Rolled back",
     "by_hand": "Done by hand",
+    "reconciled": "Put right",
+    "stuck": "Stuck",
     "approval_needed": "Approval needed",
     "approval_answered": "Approval answered",
     "approval_timed_out": "Approval timed out",
     "stale": "Stale",
     "invalid_file": "Invalid model file",
     "not_told": "Message not delivered",
-    "recovered": "Recovered",
-    "message": "Message",
     "checkpoint": "Checkpoint",
     "unwitnessed": "Ledger unwitnessed",
+    "recovered": "Recovered",
+    "message": "Message",
 }
 """What people read in the place of an event's name."""
 

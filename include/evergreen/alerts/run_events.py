@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evergreen.alert_spec import EventName, Severity
 from evergreen.alerts.context import Context, lines_of, shown
 from evergreen.alerts.event import Event
+from evergreen.alerts.reconcile_events import ENDED_BY_A_RELEASE
 from evergreen.ports import Entry
 from evergreen.results import Retrain, RunReport, from_json
 from evergreen.watch_results import Scored
@@ -15,7 +16,7 @@ BY_THE_WATCH = "request of the watch: "
 _QUOTING = ("error: ", "warning: ")
 """How lines begin that say what an expectation observed."""
 _MENDED = ("retrain", "stale")
-_RENEWED = (*_MENDED, "watch", "held")
+_RENEWED = (*_MENDED, "watch", "held", *ENDED_BY_A_RELEASE)
 
 
 def finished(entry: Entry, context: Context) -> Event | None:

@@ -15,6 +15,7 @@ from evergreen.approval_results import Answered, Asked
 from evergreen.comparison import Comparison
 from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Duty, Entry, Ledger
+from evergreen.reconcile_results import Finding
 from evergreen.results import (
     Outcome,
     Refit,
@@ -32,8 +33,9 @@ By = Literal["recorded", "data"]
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """One run of a model, or a rollback. `decision` is "unfinished" until the run's report was recorded.
+    """One run of a model, a rollback, or what a pass over all models mended or told.
 
+    `decision` is "unfinished" until the run's report was recorded.
     `as_of` is None where the run failed before it had one. `asked` is its newest question to people,
     `answered` the answer to that.
     """
@@ -45,7 +47,7 @@ class PastRun:
     finished_at: datetime | None = None
     champion_before: int | None = None
     challenger: int | None = None
-    decision: Outcome | Literal["unfinished", "rolled back"] = "unfinished"
+    decision: Outcome | Literal["unfinished", "rolled back", "reconciled", "stuck"] = "unfinished"
     summary: str = ""
     comparison: Comparison | None = None
     refit: Refit | None = None
@@ -98,11 +100,14 @@ class Reasoning:
 
 
 def history(ledger: Ledger, model: str) -> list[PastRun]:
-    """Return a model's retrains and rollbacks in the order in which they began."""
+    """Return a model's retrains, rollbacks and what was put right, in the order in which they began."""
     runs: dict[str, PastRun] = {}
     others = tuple(f"{model}/{duty}/" for duty in get_args(Duty) if duty != "retrain")
     by_hand = f"{model}/hand/"
     for entry in ledger.entries(model=model):
+        if entry.kind == "reconciled":
+            runs[entry.key] = _reconciled(entry)
+            continue
         run_key = run_key_of(entry.key)
         begins = entry.kind in _OF_EVERY_RUN and not run_key.startswith(others)
         if begins or (entry.kind == "release_intended" and run_key.startswith(by_hand)):
@@ -272,6 +277,20 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
                 summary=report.summary,
             )
     return run
+
+
+def _reconciled(entry: Entry) -> PastRun:
+    """Return what a pass found, and mended or told."""
+    finding = from_json(Finding, entry.body)
+    return PastRun(
+        run_key_of(entry.key),
+        None,
+        finding.words,
+        started_at=entry.at,
+        finished_at=entry.at,
+        decision="reconciled" if finding.mends else "stuck",
+        summary=f"{entry.model}: {finding.does}, for {finding.words}",
+    )
 
 
 def _rolled_back(run: PastRun, entry: Entry) -> PastRun:

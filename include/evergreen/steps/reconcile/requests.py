@@ -80,7 +80,7 @@ def wake(workspace: Workspace, finding: Finding, circumstances: Circumstances) -
     """Wake the retrain that is to serve a request; one more time does no harm."""
     for past in open_requests(workspace, finding.model):
         if past.request.key == finding.refers_to and circumstances.wake is not None:
-            circumstances.wake(past.request)
+            circumstances.wake(past.request, finding.model)
 
 
 def _unserved(
@@ -88,7 +88,9 @@ def _unserved(
 ) -> Iterator[Finding]:
     if circumstances.now < _asked_at(workspace, past) + circumstances.wake_after:
         return
-    if standing(workspace.ledger, model).paused.get("retrain") is not None:
+    if standing(workspace.ledger, model).paused.get("retrain") is not None or circumstances.begins(
+        model
+    ):
         return
     wakes = circumstances.wake is not None
     yield Finding(

@@ -1,0 +1,105 @@
+"""The one task of `evergreen__reconcile`: looks over every model, mends, wakes retrains, and tells."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from evergreen.approval_questions import airflow_run
+from evergreen.names import retrain_dag_id
+from evergreen.redaction import redact
+from evergreen_airflow.assets import RETRAIN_REQUESTS, retrain_request
+from evergreen_airflow.step_operator import TERMINATED, told_to_airflow
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from evergreen.reconcile_results import Reconciliation
+    from evergreen.watch_results import RetrainRequest
+
+log = logging.getLogger(__name__)
+
+ENDED = ["failed", "success"]
+UNDER_WAY = ["queued", "running"]
+
+
+class ReconcileOperator(BaseOperator):
+    """Finds what a crash left, and finishes or closes it; what a person must see to does not fail it.
+
+    The models whose retrain is to be woken are known only once it ran: their events go through an alias.
+
+    Args:
+        folders: The folders of model files.
+    """
+
+    ui_color: str = "#e8f0fe"
+
+    def __init__(self, *, folders: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(
+            doc="Finishes or closes what a crash left.", outlets=[RETRAIN_REQUESTS], **kwargs
+        )
+        self.folders = list(folders)
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Look, mend and tell; returns how many models there are and what became of the findings.
+
+        Raises:
+            AirflowFailException: the ledger does not answer.
+        """
+        from evergreen_airflow.people import tell_people
+
+        with told_to_airflow(self.task_id, tries_left=False):
+            try:
+                done = self._one_pass(context)
+            finally:
+                tell_people()
+        for one in done.dealt:
+            finding = one.finding
+            line = f"{finding.model}: {finding.words}: {one.became}; {one.why or finding.does}"
+            log.log(logging.INFO if one.became == "mended" else logging.WARNING, "%s", redact(line))
+        became = Counter(one.became for one in done.dealt)
+        return {"models": done.models, **{name: became[name] for name in ("mended", "told", "left")}}
+
+    def on_kill(self) -> None:
+        """End at once: a pass is safe to cut off anywhere, and the next one goes on."""
+        raise SystemExit(TERMINATED)
+
+    def _one_pass(self, context: Context) -> Reconciliation:
+        from evergreen.steps.reconcile import Circumstances, known_models, reconcile
+        from evergreen.steps.reconcile.circumstances import grace_of
+        from evergreen.wiring import open_workspace
+        from evergreen_airflow.configuration import settings_from_airflow
+        from evergreen_airflow.connections import from_airflow
+
+        ti: Any = context["ti"]
+        settings = settings_from_airflow()
+
+        def wake(request: RetrainRequest, model: str) -> None:
+            event = context["outlet_events"][RETRAIN_REQUESTS]
+            extra: dict[str, Any] = {"request": request.key, "reason": redact(request.reason)[:300]}
+            event.add(retrain_request(model), extra=extra)
+
+        circumstances = Circumstances(
+            datetime.now(UTC),
+            grace_of(settings.lease_seconds),
+            run_ended=lambda run_key: _ended(ti, run_key),
+            begins=lambda model: bool(ti.get_dr_count(retrain_dag_id(model), states=UNDER_WAY)),
+            wake=wake,
+        )
+        with open_workspace(settings, from_airflow) as workspace:
+            models = known_models(workspace.ledger, [Path(folder) for folder in self.folders])
+            return reconcile(workspace, models, circumstances)
+
+
+def _ended(ti: Any, run_key: str) -> bool | None:
+    """Return whether Airflow says that a run ended; None: it does not know it."""
+    model, run_id = run_key.partition("/")[0], airflow_run(run_key)
+    if run_id is None or not ti.get_dr_count(retrain_dag_id(model), run_ids=[run_id]):
+        return None
+    return bool(ti.get_dr_count(retrain_dag_id(model), run_ids=[run_id], states=ENDED))

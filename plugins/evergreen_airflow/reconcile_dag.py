@@ -1,0 +1,54 @@
+"""Builds `evergreen__reconcile`: finds what a crash left, and finishes or closes it."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from evergreen.names import RECONCILE_DAG_ID
+from evergreen_airflow.docs import RECONCILE_DOC
+from evergreen_airflow.operators.reconcile import ReconcileOperator
+from evergreen_airflow.task_row import EPOCH
+
+SCHEDULE = "*/10 * * * *"
+LONGEST_RUN = timedelta(minutes=30)
+
+
+def load_reconcile(
+    folders: Sequence[Path], namespace: MutableMapping[str, Any], schedule: str | None = SCHEDULE
+) -> None:
+    """Put `evergreen__reconcile` into `namespace`, a DAG file's `globals()`.
+
+    Args:
+        folders: The folders of model files; models that the ledger knows are looked over in any case.
+        namespace: The DAG file's `globals()`.
+        schedule: Cron expression in UTC, or None: only when triggered.
+    """
+    namespace[RECONCILE_DAG_ID] = build_reconcile_dag(folders, schedule)
+
+
+def build_reconcile_dag(folders: Sequence[Path], schedule: str | None = SCHEDULE) -> DAG:
+    """Return `evergreen__reconcile`."""
+    dag = DAG(
+        RECONCILE_DAG_ID,
+        dag_display_name="Evergreen: reconcile",
+        description="Finds what a crash left half done, finishes or closes it, and says so.",
+        doc_md=RECONCILE_DOC,
+        schedule=None if schedule is None else CronTriggerTimetable(schedule, timezone="UTC"),
+        start_date=EPOCH,
+        catchup=False,
+        max_active_runs=1,
+        tags=["evergreen", "fleet"],
+    )
+    ReconcileOperator(
+        task_id="reconcile",
+        dag=dag,
+        folders=[str(folder) for folder in folders],
+        retries=0,
+        execution_timeout=LONGEST_RUN,
+    )
+    return dag
