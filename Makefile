@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
-	format lock bench docs-reference wheel clean
+	compose-secrets format lock bench docs-reference wheel clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -31,6 +31,9 @@ stop: ## End the demo's Airflow, to the last process.
 
 test: $(READY) ## Run every test.
 	$(PY) -m pytest $(IN_PARALLEL) $(ALL_TESTS) $(PYTEST_ARGS)
+
+compose-secrets: ## Make the secret files that docker-compose.yaml wants (any Python 3; kept where there).
+	@$(or $(PYTHON),python3) deploy/make_secrets.py
 
 # --- What a change must pass ------------------------------------------------------------------------
 
