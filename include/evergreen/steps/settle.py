@@ -7,9 +7,16 @@ it last heard of. So a process that was stopped and wakes again cannot put an ol
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
-from evergreen.entry_keys import entry_key
-from evergreen.errors import ArtefactDamaged, RegistryDisagrees, StoreUnavailable
+from evergreen.entry_keys import entry_key, run_key_of
+from evergreen.errors import (
+    ArtefactDamaged,
+    ChampionMoved,
+    LeaseLost,
+    RegistryDisagrees,
+    StoreUnavailable,
+)
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease, Pointer
 from evergreen.results import Release, Version, from_json
@@ -42,18 +49,28 @@ def settle(workspace: Workspace, model: str, lease: Lease) -> None:
 def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     """Carry out an intent: move the alias, deploy, read back, record. Safe to repeat.
 
+    The alias is read before the lease is checked, and moved from where it was read only. So a process
+    that stops after the check, and wakes when others have released, moves nothing; and one that stopped
+    before it took its lease finds its release done.
+
     Raises:
         LeaseLost: another run took over; what it does stands.
         StoreUnavailable: the registry or the target did not take the version.
     """
     intent = from_json(Release, intended.body)
-    workspace.ledger.check(lease)
     alias = workspace.registry.champion(intent.name)
+    workspace.ledger.check(lease)
+    if workspace.ledger.find(entry_key("release", intent.run_key)) is not None:
+        return intent
     if alias not in (intent.previous, intent.version.number):
         log.warning("the alias champion is at version %s; the ledger decides", alias)
     workspace.registry.move_champion(intent.version, alias)
     failpoint("release.champion_moved")
-    workspace.ledger.check(lease)
+    try:
+        workspace.ledger.check(lease)
+    except LeaseLost:
+        _take_back(workspace, intent.version)
+        raise
     workspace.deployer.deploy(intent, fence_of(workspace.ledger, intended))
     failpoint("release.deployed")
     served = _served(workspace, intent.name)
@@ -72,6 +89,18 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     record(workspace, "release", intent.run_key, intent, lease)
     log.info("champion=%d previous=%s", intent.version.number, intent.previous)
     return intent
+
+
+def _take_back(workspace: Workspace, moved_to: Version) -> None:
+    """Undo a move of the alias that came too late, unless it was moved since, or is about to be."""
+    model = moved_to.name
+    intended, released = (workspace.ledger.last(model, kind) for kind in ("release_intended", "release"))
+    if intended is None or released is None or run_key_of(intended.key) != run_key_of(released.key):
+        return
+    champion = from_json(Release, released.body).version
+    with suppress(ChampionMoved, StoreUnavailable):
+        if champion != moved_to:
+            workspace.registry.move_champion(champion, moved_to.number)
 
 
 def put_alias_back(workspace: Workspace, model: str, lease: Lease) -> None:
