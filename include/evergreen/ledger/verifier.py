@@ -88,7 +88,7 @@ def verify(
             break
         seq, last, first = row.seq, row.hash, first or row.hash
         if (row.model, row.kind) == ("evergreen", "adopted"):
-            adoptions.append((seq, json.loads(row.body)))
+            adoptions.append((seq, json.loads(row.body)))  # which the hash vouches for
         for one in kept.pop(seq, ()):
             if one["hash"] != last or one["at"] != row.at:
                 wrong.append((one, f"replaced: entry {seq} is not that of the checkpoint"))
@@ -117,18 +117,25 @@ def judged(
     found = [] if broken is None else [broken]
     adopted = []
     for one, what in wrong:
-        by = [at for at, body in adoptions if one["era"] < body["era"] and one["seq"] >= body["since"]]
+        by = [at for at, body in adoptions if gives_up(body, one)]
         if any(at in accepted for at in by):
             continue
         bad = min(one["seq"], seq + 1) if what.startswith("missing") else one["seq"]
         hint = f"; entry {by[0]} gave it up: --accept {by[0]}, if you know of that" if by else ""
         found.append((bad, what + hint))
     for at, body in adoptions:
-        adopted.append(f"entry {at}: {body['who']} gave up {body['gives_up']}: {body['why']}")
+        adopted.append(f"entry {at}: {body}")
     if not found:
         return Answer(True, seq, last, adopted=tuple(adopted))
     bad, what = min(found, key=lambda one: one[0])  # of two, what the chain says
     return Answer(False, max(min(seq, bad - 1), 0), last, bad, what, tuple(adopted))
+
+
+def gives_up(body: Any, one: dict[str, Any]) -> bool:
+    """Return whether the body of an entry `adopted` gives up a checkpoint that is contradicted."""
+    era, since = (body.get("era"), body.get("since")) if isinstance(body, dict) else (None, None)
+    whole = type(era) is int and type(since) is int
+    return bool(whole and one["era"] < era and one["seq"] >= since)
 
 
 def break_at(row: Row, seen: int, last: str, head: tuple[int, str] | None) -> tuple[int, str] | None:
@@ -203,7 +210,9 @@ def read_checkpoints(paths: Sequence[str]) -> list[dict[str, Any]]:
 
 def read_sqlite(path: str) -> tuple[Iterator[Row], tuple[int, str]]:
     """Return the rows and the head of a SQLite file."""
-    database = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
+    # Nobody is at work on a file without a log of writes: it is read without making files beside it.
+    how = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    database = sqlite3.connect(f"{Path(path).absolute().as_uri()}?{how}", uri=True)
     database.text_factory = lambda stored: stored.decode("utf-8", "surrogateescape")
     database.execute("BEGIN")
     names = tuple(row[1] for row in database.execute("PRAGMA table_info(entries)"))
@@ -281,7 +290,7 @@ def main() -> int:
     if not found.ok:
         print(f"BROKEN at entry {found.first_bad_seq}: {ascii(found.what)[1:-1]}")
         return 1
-    against = "no checkpoint is against it" if given.checkpoints else "no checkpoint was given (see --help)"
+    against = "no checkpoint is against it" if given.checkpoints else "without a checkpoint (see --help)"
     print(f"WHOLE: {found.entries} entries, head {found.head}; {against}")
     return 0
 
