@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,evidently,demo,dev
 FAST := tests/unit tests/contracts
 PEERS := $(CURDIR)/.peers
-ALL_TESTS := $(FAST) tests/airflow tests/integration tests/e2e
+ALL_TESTS := $(FAST) tests/hostile tests/airflow tests/integration tests/e2e
 IN_PARALLEL := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
-	compose-secrets format lock bench docs-reference wheel clean
+	compose-secrets format lock bench docs-reference wheel clean fuzz hostile
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -89,8 +89,16 @@ wheel: $(READY) ## Build the wheel into dist/.
 	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean: stop ## Remove what the demo, the tests and the checks left (the virtual environment stays).
-	rm -rf .demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .demo .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find dags docs include plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+FUZZ_SECONDS ?= 600
+
+fuzz: $(READY) ## Fuzz what reads model files, for FUZZ_SECONDS; findings are kept in .fuzz.
+	$(PY) -m tests.hostile.fuzz $(FUZZ_SECONDS)
+
+hostile: $(READY) ## Every hostile artefact through the child that scores, and 10,000 flips of stored bytes.
+	EVERGREEN_HOSTILE=all $(PY) -m pytest $(IN_PARALLEL) tests/hostile $(PYTEST_ARGS)
 
 # --- Set-up -----------------------------------------------------------------------------------------
 

@@ -97,13 +97,17 @@ def shown(path: Path) -> str:
 
 
 def dotted(keys: KeyPath) -> str:
-    """Return a key path as a person writes it.
+    """Return a key path as a person writes it; characters that cannot be seen are escaped.
 
     >>> dotted(("data", "exclude", 0))
     'data.exclude[0]'
     """
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{_visible(key)}" for key in keys)
     return bounded(text.removeprefix("."), 120)
+
+
+def _visible(key: str) -> str:
+    return key if key.isprintable() else ascii(key)[1:-1]
 
 
 def read_text(path: Path, name: str | None = None) -> str:

@@ -214,7 +214,7 @@ class ModelSpec(Section):
         examples=["ops-analytics@example.com"],
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        default=[], description="Extra tags of its DAGs.", examples=[["flights"]]
+        default=[], max_length=50, description="Extra tags of its DAGs.", examples=[["flights"]]
     )
     tier: Tier = Field(
         "medium",

@@ -28,6 +28,7 @@ class Meter:
         self._current = folder / CURRENT
         self._cpu_seconds = cpu_seconds
         self.slowest: tuple[float, str] = (0.0, "")
+        self.largest: tuple[int, str] = (0, "")
         self.done = 0
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
 
@@ -35,6 +36,7 @@ class Meter:
     def over(self, name: str) -> Iterator[None]:
         """Bound and measure what is done within the block, under a name."""
         self._current.write_text(name)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this input alone
         signal.setitimer(signal.ITIMER_PROF, self._cpu_seconds)
         signal.alarm(WALL_SECONDS)
         started = process_time()
@@ -44,11 +46,12 @@ class Meter:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.alarm(0)
             self.slowest = max(self.slowest, (process_time() - started, name))
+            self.largest = max(self.largest, (peak_mib(), name))
             self.done += 1
 
 
 def peak_mib() -> int:
-    """Return the most memory this process ever held; of it alone, not of what started it."""
+    """Return the most memory this process held since it began, or since its meter was last set."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024
 

@@ -108,7 +108,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_no_zip_takes_more_memory_than_its_size_calls_for(opened: dict[str, Any]) -> None:
-    assert opened["more_mib"] < 100
+    mib, name = opened["largest"]
+    assert mib < 700, name  # most of it is what MLflow and scikit-learn take
 
 
 def test_every_bad_zip_is_refused_with_its_reason(opened: dict[str, Any]) -> None:
