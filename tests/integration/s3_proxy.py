@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,8 +61,8 @@ class S3Proxy:
 
 
 @contextmanager
-def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
-    """Yield a proxy that runs in this process."""
+def s3_proxy(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[S3Proxy]:
+    """Yield a proxy that runs in this process, behind TLS where `tls` is given."""
     proxy, lock, target = S3Proxy(), threading.Lock(), urlsplit(upstream).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -69,8 +70,11 @@ def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
         timeout = 30
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            if headers.pop("transfer-encoding", None):
+                body = b"".join(iter(self.chunk, b""))
+            else:
+                body = self.rfile.read(int(headers.get("content-length", 0)))
             with lock:
                 asked = Asked(len(proxy.asked) + 1, self.command, self.path, headers)
                 proxy.asked.append(asked)
@@ -92,6 +96,12 @@ def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
                 if asked.method != "HEAD":
                     self.wfile.write(said.body[: len(said.body) - said.cut])
             self.close_connection = self.close_connection or bool(said.cut)
+
+        def chunk(self) -> bytes:
+            size = int(self.rfile.readline().split(b";")[0], 16)
+            part = self.rfile.read(size)
+            self.rfile.readline()
+            return part
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer  # noqa: N815 -- http.server's names
 
@@ -117,7 +127,9 @@ def s3_proxy(upstream: str) -> Iterator[S3Proxy]:
             pass  # its client was killed
 
     server = Server(("127.0.0.1", 0), Handler)
-    proxy.endpoint = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    proxy.endpoint = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
