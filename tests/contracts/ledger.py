@@ -53,6 +53,39 @@ class LedgerContract:
         audit = ledger.verify()
         assert (audit.ok, audit.count, audit.head) == (True, 0, GENESIS)
 
+    def test_entries_are_found_by_their_number_and_the_newest_is_known(self, ledger, lease):
+        assert ledger.newest() is None
+        assert ledger.at(1) is None
+        first = ledger.append("snapshot", "a", {"n": 1}, lease)
+        second = ledger.append("snapshot", "b", {"n": 2}, lease)
+        assert (ledger.at(1), ledger.at(2)) == (first, second)
+        assert ledger.newest() == second
+        assert ledger.at(0) is None
+        assert ledger.at(3) is None
+
+    def test_an_adoption_takes_every_lease_away_and_epochs_go_on_above(self, ledger, lease):
+        newest = ledger.append("snapshot", "a", {"n": 1}, lease)
+        other = ledger.acquire("m", "m/score", "score")
+        adopted = ledger.adopt("adopted/evergreen/1", {"era": 1}, newest, 2**32)
+        assert (adopted.seq, adopted.kind, adopted.model) == (2, "adopted", "evergreen")
+        assert ledger.adopt("adopted/evergreen/1", {"era": 1}, newest, 2**32) == adopted
+        for old in (lease, other):
+            with pytest.raises(LeaseLost):
+                ledger.check(old)
+            with pytest.raises(LeaseLost):
+                ledger.append("snapshot", f"late/{old.duty}", {}, old)
+        assert ledger.holder("m") is None
+        for model, holder in (("m", "m/next"), ("unheard", "unheard/run")):
+            assert ledger.acquire(model, holder).epoch > 2**32
+        assert ledger.verify().ok
+
+    def test_an_adoption_of_a_ledger_that_grew_is_refused(self, ledger, lease):
+        ledger.append("snapshot", "a", {"n": 1}, lease)
+        with pytest.raises(LeaseLost, match="grew"):
+            ledger.adopt("adopted/evergreen/1", {"era": 1}, None, 2**32)
+        ledger.check(lease)
+        assert ledger.newest().seq == 1
+
     def test_the_same_key_and_body_returns_the_first_entry(self, ledger, lease):
         first = ledger.append("snapshot", "snapshot/m/run", {"a": 1, "b": 2}, lease)
         again = ledger.append("snapshot", "snapshot/m/run", {"b": 2, "a": 1}, lease)

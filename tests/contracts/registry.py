@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from evergreen.errors import ChampionMoved, ModelRefused, StoreUnavailable
-from evergreen.ports import Registry
+from evergreen.ports import Registered, Registry
 from evergreen.results import Candidate, Version
 
 
@@ -96,6 +96,19 @@ class RegistryContract(ABC):
         assert not registry.holds(replace(first, candidate_key="c"))
         assert not registry.holds(replace(first, number=2))
         assert not registry.holds(replace(first, name=f"no_{name}"))
+
+    def test_it_tells_of_every_version_for_whom_it_was_made_and_what_points_at_it(
+        self, registry: Registry, name: str
+    ) -> None:
+        tags = {"evergreen.run_key": f"{name}/run"}
+        first = registry.register(name, self.candidate("a"), tags)
+        registry.register(name, self.candidate("b"), {})
+        registry.move_champion(first, None)
+        found = [one for one in registry.registered() if one.name == name]
+        assert sorted(found, key=lambda one: one.number) == [
+            Registered(name, 1, "a", f"{name}/run", ("champion",)),
+            Registered(name, 2, "b", None, ("challenger",)),
+        ]
 
     def test_a_champion_can_be_put_back(self, registry: Registry, name: str) -> None:
         first = registry.register(name, self.candidate("a"), {})

@@ -117,7 +117,7 @@ def test_no_run_begins_on_a_restored_older_backup(bench, lost):
 def test_a_run_under_way_releases_nothing_on_a_restored_older_backup(bench):
     key = bench.begin("two", APRIL)
     bench.until_trained(key)
-    bench.good(key, 0.99)
+    bench.good(key, 0.98)
     steps.evaluate(bench.workspace, key)
     steps.register(bench.workspace, key)
     witness(bench.ledger, bench.workspace.checkpoints)
@@ -128,7 +128,7 @@ def test_a_run_under_way_releases_nothing_on_a_restored_older_backup(bench):
 
 
 def test_no_rollback_is_made_on_a_restored_older_backup(bench):
-    bench.whole("two", APRIL, certainty=0.99)
+    bench.whole("two", APRIL, certainty=0.98)
     plan = planned(bench.workspace, "churn", None)
     bench.restore(len(bench.ledger.rows) - 1)
     with pytest.raises(LedgerBehind):
@@ -158,7 +158,7 @@ def test_another_ledger_is_told_from_this_one(bench):
 def test_a_place_that_does_not_answer_stops_nothing_and_is_told(bench, caplog):
     bench.also(Silent())
     with caplog.at_level(logging.WARNING):
-        report = bench.whole("two", APRIL, certainty=0.99)
+        report = bench.whole("two", APRIL, certainty=0.98)
     assert report.outcome == "promoted"
     assert "does not answer" in caplog.text
     assert "no checkpoint was kept at s3://gone" in caplog.text
@@ -186,7 +186,7 @@ def adopted(bench, why="the disk was lost"):
 
 
 def test_an_adopted_ledger_is_accepted_and_the_loss_is_written_down(bench):
-    bench.whole("two", APRIL, certainty=0.99)
+    bench.whole("two", APRIL, certainty=0.98)
     lost_checkpoint = bench.place.newest()
     before_two = next(row.seq for row in bench.ledger.rows if "churn/two" in row.key) - 1
     bench.restore(before_two)
@@ -211,7 +211,7 @@ def test_an_adopted_ledger_is_accepted_and_the_loss_is_written_down(bench):
 
 
 def test_a_process_of_the_lost_past_may_write_nothing_after_an_adoption(bench):
-    bench.whole("two", APRIL, certainty=0.99)
+    bench.whole("two", APRIL, certainty=0.98)
     then = dict(bench.ledger.leases)
     zombies = [bench.ledger.acquire("churn", "churn/three", duty) for duty in ("retrain", "score")]
     newer = bench.ledger.acquire("churn", "churn/three")
@@ -227,7 +227,7 @@ def test_a_process_of_the_lost_past_may_write_nothing_after_an_adoption(bench):
 
 
 def test_a_release_after_an_adoption_goes_above_every_fence_that_the_target_heard(bench):
-    bench.whole("two", APRIL, certainty=0.99)
+    bench.whole("two", APRIL, certainty=0.98)
     assert bench.serving() == 2
     before_two = next(row.seq for row in bench.ledger.rows if "churn/two" in row.key) - 1
     bench.restore(before_two)
@@ -239,7 +239,7 @@ def test_a_release_after_an_adoption_goes_above_every_fence_that_the_target_hear
 
 
 def test_an_adoption_of_an_adopted_ledger_goes_on_counting(bench):
-    bench.whole("two", APRIL, certainty=0.99)
+    bench.whole("two", APRIL, certainty=0.98)
     bench.restore(5)
     adopted(bench)
     assert era_of(bench.ledger) == 1

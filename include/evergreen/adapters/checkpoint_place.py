@@ -111,7 +111,8 @@ class CheckpointFiles:
                 content = file.read(LONGEST_FILE + 1)
         else:
             system, path = open_remote(self._uri, self._options(), self.uri)
-            content = bytes(system.cat_file(f"{path}/{name}", start=0, end=LONGEST_FILE + 1))
+            too_long = system.info(f"{path}/{name}")["size"] > LONGEST_FILE
+            content = b"" if too_long else bytes(system.cat_file(f"{path}/{name}"))
         return _checkpoint(content)
 
     def _listed(self, folder: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -17,11 +17,14 @@ from evergreen.cli.usage import UsageError
 from evergreen.connections import from_environment
 from evergreen.errors import ArtefactDamaged
 from evergreen.evidence.numbers import counted
+from evergreen.ledger.chain import Audit
+from evergreen.ports import Entry
 from evergreen.settings import Settings
 from evergreen.steps.eras import adoptions
 from evergreen.wiring import checkpoint_places, open_ledger
 from evergreen.witness_ports import CheckpointPlace
 
+WHOLE = (None, None)
 COLUMNS = ("seq", "at", "model", "kind", "key", "body", "previous_hash", "hash")
 
 
@@ -42,15 +45,26 @@ def audit(arguments: Namespace) -> int:
             _export(ledger, Path(arguments.export))
         found = ledger.verify()
         kept = _all(places, named=bool(arguments.checkpoints))
-        held = held_against(kept, ledger.at, found.count, adoptions(ledger)) if found.ok else Held(0)
-    wrong = [(one.first_bad_seq, one.what) for one in held.contradictions]
-    if not found.ok:
-        wrong = [(found.first_bad_seq or 0, found.what or "")]
+        given_up = adoptions(ledger) if found.ok else ()
+        held = held_against(kept, _up_to(found.count, ledger), found.count, given_up)
+    wrong = judged(found, held)
     if arguments.json:
         _say_json(found, held, kept, wrong)
     else:
         _say(found, held, kept, wrong)
-    return FINDINGS if wrong else OK
+    return OK if wrong == WHOLE else FINDINGS
+
+
+def judged(found: Audit, held: Held) -> tuple[int | None, str | None]:
+    """Return the first bad entry, by the chain or a checkpoint, and how it shows; `WHOLE`: none is."""
+    wrong = [] if found.ok else [(found.first_bad_seq or 0, found.what or "")]
+    wrong += [(one.first_bad_seq, one.what) for one in held.contradictions]
+    return min(wrong, key=lambda one: one[0], default=WHOLE)
+
+
+def _up_to(last: int, ledger: Any) -> Callable[[int], Entry | None]:
+    """Return what the ledger has at a `seq`, as far as its own chain is whole."""
+    return lambda seq: ledger.at(seq) if seq <= last else None
 
 
 def _all(places: Sequence[CheckpointPlace], *, named: bool) -> list[Checkpoint]:
@@ -71,28 +85,26 @@ def _all(places: Sequence[CheckpointPlace], *, named: bool) -> list[Checkpoint]:
     return kept
 
 
-def _say(found: Any, held: Held, kept: Sequence[Checkpoint], wrong: Sequence[tuple[int, str]]) -> None:
+def _say(found: Audit, held: Held, kept: Sequence[Checkpoint], wrong: Any) -> None:
     for one in held.given_up:
         say(f"given up by an adoption: the checkpoint of entry {one.seq}, {one.at}")
     if not found.ok:
-        say(f"the chain is broken at entry {wrong[0][0]}: {wrong[0][1]}")
+        say(f"the chain is broken at entry {wrong[0]}: {wrong[1]}")
         return
     say(f"the chain verifies: {found.count:,} entries, head {found.head}")
-    if wrong:
-        say(f"and it is not the ledger of its checkpoints, from entry {wrong[0][0]} at the latest: ")
-        say(f"  {wrong[0][1]}; the checkpoints vouch for entries up to {held.agreed}")
+    if wrong != WHOLE:
+        say(f"but it is not the ledger of its checkpoints, from entry {wrong[0]} at the latest")
+        say(f"  {wrong[1]}; checkpoints agree with entries up to {held.agreed}")
     elif kept:
         vouching = counted(len(kept) - len(held.given_up), "checkpoint")
-        say(f"{vouching} agree; entries up to {held.agreed:,} are what they were")
+        say(f"held against {vouching}: entries up to {held.agreed:,} are what they were")
     else:
         say("no checkpoint vouches for it: a tail that was cut off, or computed anew, would not show")
 
 
-def _say_json(
-    found: Any, held: Held, kept: Sequence[Checkpoint], wrong: Sequence[tuple[int, str]]
-) -> None:
-    first_bad_seq, what = wrong[0] if wrong else (None, None)
-    answer = asdict(found) | {"ok": not wrong, "first_bad_seq": first_bad_seq, "what": what}
+def _say_json(found: Audit, held: Held, kept: Sequence[Checkpoint], wrong: Any) -> None:
+    first_bad_seq, what = wrong
+    answer = asdict(found) | {"ok": wrong == WHOLE, "first_bad_seq": first_bad_seq, "what": what}
     given_up = [asdict(one) for one in held.given_up]
     say_json({**answer, "checkpoints": len(kept), "agreed": held.agreed, "given_up": given_up})
 

@@ -37,10 +37,10 @@ def notify(arguments: Namespace) -> int:
         if arguments.again:
             messenger.outbox.again()
         try:
+            keep_and_tell(messenger, datetime.now(UTC))
             if settings.models.is_dir():
                 look_over(messenger.ledger, [settings.models], datetime.now(UTC))
         finally:  # what waits is told whatever the fleet looks like
-            keep_and_tell(messenger, datetime.now(UTC))
             events = take_in(messenger, datetime.now(UTC))
             done = deliver(messenger, datetime.now(UTC), arguments.seconds)
         waiting = sum(one.state == "waiting" for one in messenger.outbox.undelivered())

@@ -47,10 +47,10 @@ class TellOperator(BaseOperator):
 
         with told_to_airflow(self.task_id, tries_left=False), messenger() as opened:
             try:
+                unwitnessed = keep_and_tell(opened, datetime.now(UTC))
                 folders = [Path(folder) for folder in self.folders]
                 found = look_over(opened.ledger, folders, datetime.now(UTC))
             finally:  # what waits is told whatever the fleet looks like
-                unwitnessed = keep_and_tell(opened, datetime.now(UTC))
                 events = take_in(opened, datetime.now(UTC))
                 done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
         log.info("%s events=%d %s", found, events, done)
