@@ -20,7 +20,7 @@ from tests.hostile.grammar import MOST_BYTES, seeds
 
 KEPT = Path(".fuzz")
 STATISTICS = "statistics.json"
-HANG_SECONDS = 10
+WALL_SECONDS = 120
 MOST_MIB = 1024
 
 
@@ -71,7 +71,7 @@ def _child(
 ) -> subprocess.CompletedProcess[str]:
     options = [
         f"-max_total_time={int(seconds)}",
-        f"-timeout={HANG_SECONDS}",
+        f"-timeout={WALL_SECONDS}",
         f"-rss_limit_mb={MOST_MIB}",
         f"-max_len={MOST_BYTES}",
         f"-seed={seed}",

@@ -23,7 +23,7 @@ from tests.hostile.reading import Reader
 
 HANG_SECONDS = 1.0
 MOST_MIB = 200
-EVERY = 100
+EVERY = 10
 
 
 class Target:
