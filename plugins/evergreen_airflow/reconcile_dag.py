@@ -11,7 +11,7 @@ from airflow.sdk import DAG, CronTriggerTimetable
 
 from evergreen.names import RECONCILE_DAG_ID
 from evergreen_airflow.docs import RECONCILE_DOC
-from evergreen_airflow.operators.reconcile import ReconcileOperator
+from evergreen_airflow.operators.reconcile import WAKE_AFTER, ReconcileOperator
 from evergreen_airflow.task_row import EPOCH
 
 SCHEDULE = "*/10 * * * *"
@@ -19,7 +19,10 @@ LONGEST_RUN = timedelta(minutes=30)
 
 
 def load_reconcile(
-    folders: Sequence[Path], namespace: MutableMapping[str, Any], schedule: str | None = SCHEDULE
+    folders: Sequence[Path],
+    namespace: MutableMapping[str, Any],
+    schedule: str | None = SCHEDULE,
+    wake_after: timedelta = WAKE_AFTER,
 ) -> None:
     """Put `evergreen__reconcile` into `namespace`, a DAG file's `globals()`.
 
@@ -27,11 +30,14 @@ def load_reconcile(
         folders: The folders of model files; models that the ledger knows are looked over in any case.
         namespace: The DAG file's `globals()`.
         schedule: Cron expression in UTC, or None: only when triggered.
+        wake_after: How long a request may wait for the run that its event was to start.
     """
-    namespace[RECONCILE_DAG_ID] = build_reconcile_dag(folders, schedule)
+    namespace[RECONCILE_DAG_ID] = build_reconcile_dag(folders, schedule, wake_after)
 
 
-def build_reconcile_dag(folders: Sequence[Path], schedule: str | None = SCHEDULE) -> DAG:
+def build_reconcile_dag(
+    folders: Sequence[Path], schedule: str | None = SCHEDULE, wake_after: timedelta = WAKE_AFTER
+) -> DAG:
     """Return `evergreen__reconcile`."""
     dag = DAG(
         RECONCILE_DAG_ID,
@@ -48,6 +54,7 @@ def build_reconcile_dag(folders: Sequence[Path], schedule: str | None = SCHEDULE
         task_id="reconcile",
         dag=dag,
         folders=[str(folder) for folder in folders],
+        wake_after=wake_after,
         retries=0,
         execution_timeout=LONGEST_RUN,
     )

@@ -22,6 +22,7 @@ PRELOADED = (
     "evergreen.adapters.local_target",
     "evergreen.adapters.mlflow_registry",
     "evergreen.adapters.mlflow_trainer",
+    "evergreen.cli.reconcile",
     "evergreen.cli.rollback",
     "evergreen.cli.main",
     "evergreen.ledger.store",

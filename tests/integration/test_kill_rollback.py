@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -96,6 +97,27 @@ class Model:
     environment: dict[str, str]
     name: str = field(default_factory=lambda: f"m{uuid.uuid4().hex[:12]}")
 
+    @classmethod
+    def at(
+        cls,
+        commands: subprocess.Popen[str],
+        store: MlflowStore,
+        url: str,
+        home: Path,
+        lease_seconds: float,
+    ) -> Self:
+        environment = {
+            "EVERGREEN_HOME": str(home),
+            "EVERGREEN_MODELS": str(home),
+            "EVERGREEN_LEDGER": url,
+            "EVERGREEN_LEASE_SECONDS": str(lease_seconds),
+            "EVERGREEN_TRACKING": store.tracking_uri,
+            "EVERGREEN_ARTIFACTS": store.artifact_uri,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PATH": os.environ["PATH"],
+        }
+        return cls(commands, environment)
+
     @property
     def settings(self) -> Settings:
         return Settings.from_environment(self.environment)
@@ -116,10 +138,14 @@ class Model:
                 previous = version.number
 
     def roll_back(self, fail: str | None = None, times: int = 1) -> int:
+        return self.order(["rollback", self.name, "--why", WHY], fail, times)
+
+    def order(self, argv: list[str], fail: str | None, times: int) -> int:
+        """Run a command line in a process of its own, which dies where it is told to."""
         assert self.commands.stdin is not None
         assert self.commands.stdout is not None
         order = {
-            "argv": ["rollback", self.name, "--why", WHY],
+            "argv": argv,
             "environment": self.environment,
             "fail": fail,
             "times": times,
@@ -150,17 +176,7 @@ def model(
     url: str,
     tmp_path: Path,
 ) -> Model:
-    environment = {
-        "EVERGREEN_HOME": str(tmp_path),
-        "EVERGREEN_MODELS": str(tmp_path),
-        "EVERGREEN_LEDGER": url,
-        "EVERGREEN_LEASE_SECONDS": "1",
-        "EVERGREEN_TRACKING": mlflow_store.tracking_uri,
-        "EVERGREEN_ARTIFACTS": mlflow_store.artifact_uri,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PATH": os.environ["PATH"],
-    }
-    made = Model(commands, environment)
+    made = Model.at(commands, mlflow_store, url, tmp_path, lease_seconds=1)
     made.release(*trained)
     return made
 

@@ -42,7 +42,7 @@ from tests.integration.test_real_airflow import (
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.needs_postgres, pytest.mark.timeout(900)]
 
-QUEUES = ("doubled", "lost", "paused", "raced_a", "raced_b")
+QUEUES = ("doubled", "dropped", "lost", "paused", "raced_a", "raced_b")
 """Models whose table is empty."""
 SHIFTED_SINCE = NOW - timedelta(days=10)
 MONITORED = """\
@@ -60,6 +60,16 @@ monitor:
     prediction: p
 """
 """The team logs predictions itself, and one alarm is enough."""
+RECONCILE = """\
+# a dag of airflow
+from datetime import timedelta
+from pathlib import Path
+
+from evergreen_airflow.reconcile_dag import load_reconcile
+
+load_reconcile([Path(__file__).parent / "models"], globals(), None, wake_after=timedelta(0))
+"""
+"""It runs when a test asks for it, and gives no event time to come by itself."""
 
 
 class WatchApi(Api):
@@ -187,6 +197,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchWorld]:
     models = root / "dags" / "models"
     models.mkdir(parents=True)
     shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
+    (root / "dags" / "evergreen_reconcile.py").write_text(RECONCILE)
     write_warehouse(root / "warehouse.db")
     with sqlite3.connect(root / "warehouse.db") as database:
         database.execute("CREATE TABLE no_rows AS SELECT * FROM arrivals WHERE id < 0")
@@ -215,7 +226,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchWorld]:
         )
         try:
             with WatchApi(airflow) as api:
-                api.wait_for_dags([f"{name}__retrain" for name in (*QUEUES, "watched")])
+                names = [f"{name}__retrain" for name in (*QUEUES, "watched")]
+                api.wait_for_dags([*names, "evergreen__reconcile"])
                 yield WatchWorld(airflow, api, models, root / "evergreen", champion)
         finally:
             airflow.stop()
@@ -256,6 +268,23 @@ def test_a_request_whose_event_was_lost_is_served_after_the_next_check(world):
     served_by = world.served_once("lost")
     assert world.requests("lost")[0].request.key == key
     assert world.entries(f"lost/{served_by}")["run_started"]["reason"].endswith("wind drifted")
+
+
+def test_a_request_whose_event_was_dropped_is_served_after_the_next_pass(world):
+    key = world.ask("dropped")
+    for dag_id in ("dropped__retrain", "evergreen__reconcile"):
+        world.api.unpause(dag_id)
+    run = world.api.trigger("evergreen__reconcile")
+    assert world.finished("evergreen__reconcile", run) == "success"
+    world.runs_until("dropped__retrain", 1)
+    served_by = world.served_once("dropped")
+    assert world.requests("dropped")[0].request.key == key
+    begun = world.entries(f"dropped/{served_by}")["run_started"]
+    assert begun["reason"] == "request of the watch: wind drifted"
+    again = world.api.trigger("evergreen__reconcile")
+    assert world.finished("evergreen__reconcile", again) == "success"
+    assert world.count("dropped", "reconciled") == 1
+    assert world.api.run_ids("dropped__retrain") == [served_by]
 
 
 def test_a_check_that_is_killed_and_tried_again_asks_once_and_its_retrain_says_why(world):

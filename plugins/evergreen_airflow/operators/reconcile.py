@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WAKE_AFTER = timedelta(minutes=10)
 ENDED = ["failed", "success"]
 UNDER_WAY = ["queued", "running"]
 
@@ -36,15 +37,19 @@ class ReconcileOperator(BaseOperator):
 
     Args:
         folders: The folders of model files.
+        wake_after: How long a request may wait for the run that its event was to start.
     """
 
     ui_color: str = "#e8f0fe"
 
-    def __init__(self, *, folders: Sequence[str], **kwargs: Any) -> None:
+    def __init__(
+        self, *, folders: Sequence[str], wake_after: timedelta = WAKE_AFTER, **kwargs: Any
+    ) -> None:
         super().__init__(
             doc="Finishes or closes what a crash left.", outlets=[RETRAIN_REQUESTS], **kwargs
         )
         self.folders = list(folders)
+        self.wake_after = wake_after
 
     def execute(self, context: Context) -> dict[str, int]:
         """Look, mend and tell; returns how many models there are and what became of the findings.
@@ -88,6 +93,7 @@ class ReconcileOperator(BaseOperator):
         circumstances = Circumstances(
             datetime.now(UTC),
             grace_of(settings.lease_seconds),
+            wake_after=self.wake_after,
             run_ended=lambda run_key: _ended(ti, run_key),
             begins=lambda model: bool(ti.get_dr_count(retrain_dag_id(model), states=UNDER_WAY)),
             wake=wake,
