@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from evergreen.alert_checks import CHANNEL_CHECKS, approval_of_what_matters, stale_after_a_retrain
+from evergreen.cron import spread
 from evergreen.document import Document
 from evergreen.durations import Duration
 from evergreen.errors import Problem
@@ -47,7 +48,7 @@ _ONE_OF_EACH: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("monitor", "source"), "prediction", "probabilities"),
 )
 _SCHEDULES = (("schedule",), ("score", "schedule"), ("monitor", "schedule"))
-_RANDOM_CRON = re.compile(r"(?:^|[\s,/-])[HR](?:$|[\s,/(])", re.IGNORECASE)
+_RANDOM_CRON = re.compile(r"(?:^|[\s,/-])[hRr](?:$|[\s,/(])")
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
 
 
@@ -122,10 +123,13 @@ def _schedule(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG
 def _cron_problem(expression: str) -> str | None:
     from croniter import CroniterBadDateError, croniter
 
-    if len(expression) > 200 or len(expression.split()) != 5 or _RANDOM_CRON.search(expression):
+    fields = expression.split()
+    if len(expression) > 200 or len(fields) != 5 or _RANDOM_CRON.search(expression):
         return "not a cron expression"
+    if fields[2] == "H":
+        return "an H for the day may stand for the 31st, which few months have: write H(1-28)"
     try:
-        croniter(expression, _AS_OFS[0]).get_next()
+        croniter(spread(expression, "any"), _AS_OFS[0]).get_next()
     except CroniterBadDateError:
         return "this cron expression never comes due"
     except (ValueError, KeyError, IndexError, AttributeError, TypeError):

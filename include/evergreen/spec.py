@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from evergreen.alert_spec import Channel
+from evergreen.cron import spread
 from evergreen.durations import Duration, DurationField
 from evergreen.gate_spec import Gate, Tier
 from evergreen.monitor_spec import Monitor, Score
@@ -46,6 +47,15 @@ def _day(value: object) -> date:
 
 
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+
+
+def _spread(schedule: object, who: str) -> object:
+    if not isinstance(schedule, str):
+        return schedule
+    try:
+        return spread(schedule, who)
+    except ValueError:
+        return schedule  # `checks` says what is wrong with it
 
 
 class Label(Section):
@@ -223,8 +233,9 @@ class ModelSpec(Section):
         examples=["medium"],
     )
     schedule: str | None = Field(
-        description="Cron expression in UTC (or @hourly … @yearly) of retrains; null: only when asked.",
-        examples=["0 6 1 * *"],
+        description="Cron expression in UTC (or @hourly … @yearly) of retrains; null: only when asked. "
+        "H in a field is a number that follows from the model's name, so that not all begin at once.",
+        examples=["0 6 1 * *", "H H(0-5) 1 * *"],
     )
     start: Day = Field(
         date(2020, 1, 1),
@@ -299,11 +310,34 @@ class ModelSpec(Section):
         description="How often a task that failed for a passing reason is tried again.",
         examples=[{"attempts": 3, "delay": "1 minute"}],
     )
+    pool: str | None = Field(
+        None,
+        min_length=1,
+        max_length=250,
+        description="Airflow pool that each of its tasks takes a slot of, made in Airflow beforehand; "
+        "null: Airflow's default pool.",
+        examples=["retraining"],
+    )
     pods: Pods | None = Field(
         None,
         description="What its tasks ask of Kubernetes; null: what Airflow's pod template says.",
         examples=[{"requests": {"cpu": "500m", "memory": "2Gi"}, "steps": {"train": {"gpu": 1}}}],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_schedules(cls, given: Any) -> Any:
+        """Put numbers for each H of a schedule; what is no cron expression is told by `checks`."""
+        if not isinstance(given, dict):
+            return given
+        name, found = given.get("name"), dict(given)
+        for key in ("score", "monitor"):
+            section = given.get(key)
+            if isinstance(section, dict) and "schedule" in section:
+                found[key] = section | {"schedule": _spread(section["schedule"], f"{name}/{key}")}
+        if "schedule" in given:
+            found["schedule"] = _spread(given["schedule"], str(name))
+        return found
 
     @property
     def approval(self) -> Approval | None:

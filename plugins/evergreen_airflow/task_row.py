@@ -27,12 +27,13 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On whose behalf tasks run, how long, how often they are tried again, and in what pods."""
+    """On whose behalf tasks run, how long, how often they are tried again, in what pods and pool."""
 
     owner: str
     retries: Retries
     timeout: timedelta
     pods: Pods | None = None
+    pool: str | None = None
 
 
 BARE = Terms("airflow", Retries(), timedelta(hours=6))
@@ -41,7 +42,7 @@ BARE = Terms("airflow", Retries(), timedelta(hours=6))
 
 def terms_of(spec: ModelSpec) -> Terms:
     """Return what a model file says of its tasks."""
-    return Terms(spec.owner, spec.retries, _as_timedelta(spec.timeout), spec.pods)
+    return Terms(spec.owner, spec.retries, _as_timedelta(spec.timeout), spec.pods, spec.pool)
 
 
 def tags_of(spec: ModelSpec) -> list[str]:
@@ -89,6 +90,7 @@ def in_a_row(
             lease_waits=LEASE_WAITS if _waits(task_id, before, waiting) else 0,
             retry_delay=delay,
             execution_timeout=terms.timeout,
+            pool=terms.pool,
             retry_exponential_backoff=2,
             max_retry_delay=max(delay, LONGEST_RETRY_DELAY),
             trigger_rule=TriggerRule.ALL_DONE if task_id in always else TriggerRule.ALL_SUCCESS,

@@ -105,6 +105,16 @@ def test_the_dag_carries_what_the_model_file_says(dag):
     assert "How to resume after a failure" in dag.doc_md
 
 
+def test_every_task_takes_a_slot_of_the_pool_that_the_file_names():
+    from evergreen_airflow.factory import build_retrain_dag
+
+    spec = spec_of().model_copy(update={"pool": "retraining"})
+    dag = build_retrain_dag(spec, PATH)
+    assert {task.pool for task in dag.tasks} == {"retraining"}
+    plain = build_retrain_dag(spec_of(), PATH)
+    assert {task.pool for task in plain.tasks} == {"default_pool"}
+
+
 def test_only_the_tasks_that_begin_without_the_lease_wait_for_it_beyond_the_tries(dag):
     from evergreen_airflow.task_row import LEASE_WAITS
 
