@@ -30,7 +30,8 @@ FLEET_DOC = """Looks after all models, every few minutes:
 - tells people what waits to be told: what a channel did not take at once, what quiet hours held back,
   incidents that nobody acknowledged, digests;
 - tells the owner of a model file that it broke, or was mended;
-- tells that no retrain of a model has come to an answer for longer than its `stale_after`.
+- tells that no retrain of a model has come to an answer for longer than its `stale_after`;
+- keeps a checkpoint of the ledger where `EVERGREEN_CHECKPOINTS` says, and tells where none can be kept.
 
 A run that fails loses nothing: the next one goes on where it stopped. Pause it, and only the messages
 that a model's own tasks can send at once are sent. `evergreen alerts` shows what is open and what waits;

@@ -12,6 +12,7 @@ from evergreen import steps
 from evergreen.adapters.checkpoint_place import CheckpointFiles
 from evergreen.checkpoints import PER_ERA
 from evergreen.errors import (
+    ChainBroken,
     LeaseLost,
     LedgerBehind,
     NotAllowed,
@@ -261,6 +262,23 @@ def test_nothing_is_adopted_where_nothing_is_lost_or_the_ledger_moved(bench):
     found, _ = adopted(bench)
     with pytest.raises(NotAllowed, match="adopted meanwhile"):
         adopt(bench.ledger, bench.workspace.checkpoints, found, "ada", "why")
+
+
+def test_an_adoption_that_was_killed_before_its_checkpoint_stands_and_the_next_pass_keeps_one(bench):
+    bench.restore(5)
+    found = loss(bench.ledger, bench.workspace.checkpoints, bench.registry)
+    adopt(bench.ledger, (), found, "ada", "why")
+    assert bench.place.newest() == found.newest
+    refuse_behind(bench.ledger, bench.workspace.checkpoints)
+    witness(bench.ledger, bench.workspace.checkpoints)
+    assert bench.place.newest().era == 1
+
+
+def test_an_adoption_that_cannot_be_read_accepts_nothing(bench):
+    bench.restore(5)
+    bench.ledger.adopt("adopted/evergreen/1", {"era": 1}, bench.ledger.newest(), PER_ERA)
+    with pytest.raises(ChainBroken, match="no adoption"):
+        refuse_behind(bench.ledger, bench.workspace.checkpoints)
 
 
 def test_what_is_lost_is_not_guessed_while_a_place_is_silent(bench):
