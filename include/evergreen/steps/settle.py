@@ -135,7 +135,8 @@ def check_alias(workspace: Workspace, version: Version, champion: int | None) ->
         where=f"registered model {version.name}",
         got="no alias" if alias is None else f"version {alias}",
         allowed="no alias" if champion is None else f"version {champion}",
-        fix=f"evergreen reconcile {version.name} puts it back; then try again: clear the task",
+        fix=f"evergreen reconcile {version.name} puts it back (where there never was a release, "
+        "remove it in the registry); then try again: clear the task",
     )
 
 
