@@ -142,6 +142,13 @@ class LedgerContract:
         assert ledger.last("m", "snapshot").seq == 7
         assert ledger.last("nobody", "snapshot") is None
 
+    def test_the_models_of_which_there_are_entries_are_known(self, ledger, lease):
+        assert list(ledger.models()) == []
+        ledger.append("snapshot", "snapshot/m/run", {}, lease)
+        ledger.append("snapshot", "snapshot/m/run 2", {}, lease)
+        ledger.append("event", "event/a", {}, ledger.acquire("a", "a/run", "alerts"))
+        assert list(ledger.models()) == ["a", "m"]
+
     def test_entries_at_or_after_an_instant_are_left_out(self, ledger, lease):
         entry = ledger.append("snapshot", "key", {}, lease)
         later = entry.at + timedelta(microseconds=1)
