@@ -6,6 +6,9 @@ READY := $(VENV)/.installed
 EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,evidently,demo,dev
 FAST := tests/unit tests/contracts
 PEERS := $(CURDIR)/.peers
+FLOOR := $(CURDIR)/.venv-floor
+FLOOR_READY := $(FLOOR)/.installed
+FLOOR_EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,demo,dev
 ALL_TESTS := $(FAST) tests/hostile tests/airflow tests/integration tests/e2e
 IN_PARALLEL := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
@@ -14,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
-	compose-secrets format lock bench docs-reference wheel clean fuzz hostile
+	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean fuzz hostile
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -31,6 +34,10 @@ stop: ## End the demo's Airflow, to the last process.
 
 test: $(READY) ## Run every test.
 	$(PY) -m pytest $(IN_PARALLEL) $(ALL_TESTS) $(PYTEST_ARGS)
+
+test-floor: $(FLOOR_READY) ## Run the tests of Airflow in the oldest Airflow that is supported.
+	@$(FLOOR)/bin/python -c 'from importlib.metadata import version; print("Airflow", version("apache-airflow"))'
+	PATH="$(FLOOR)/bin:$$PATH" $(FLOOR)/bin/python -m pytest $(IN_PARALLEL) tests/airflow tests/floor $(PYTEST_ARGS)
 
 compose-secrets: ## Make the secret files that docker-compose.yaml wants (any Python 3; kept where there).
 	@$(or $(PYTHON),python3) deploy/make_secrets.py
@@ -77,6 +84,11 @@ lock: $(READY) ## Make constraints.txt from pyproject.toml, for every supported 
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
 		--no-header --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml -o constraints.txt
 
+lock-floor: $(READY) ## Make constraints-floor.txt for the oldest Airflow that is supported.
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+		--no-header --no-emit-index-url --no-emit-find-links --upgrade \
+		pyproject.toml constraints-floor.in -o constraints-floor.txt
+
 bench: $(READY) ## Measure; figures go to docs/reference/*benchmarks.md.
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt dag-factory
 	$(PY) -m tests.benchmarks.watch_peers --install $(PEERS)
@@ -101,6 +113,9 @@ hostile: $(READY) ## Every hostile artefact through the child that scores, and 1
 	EVERGREEN_HOSTILE=all $(PY) -m pytest $(IN_PARALLEL) tests/hostile $(PYTEST_ARGS)
 
 # --- Set-up -----------------------------------------------------------------------------------------
+
+PIPS_INDEX = index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PY) -m pip config get global.index-url \
+	2>/dev/null || true)}}; if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi
 
 # uv installs in seconds what pip installs in minutes; where it cannot be had, or does not reach the
 # packages, pip does it. An index that pip is configured for is handed on to uv.
@@ -130,8 +145,7 @@ $(READY): pyproject.toml constraints.txt
 	fi; \
 	echo "Installing Evergreen and what it needs (a few minutes the first time) ..."; \
 	pip="$(PY) -m pip --disable-pip-version-check"; \
-	index=$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($$pip config get global.index-url 2>/dev/null || true)}}; \
-	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	$(PIPS_INDEX); \
 	if $$pip install --quiet -c constraints.txt uv && \
 		$(PY) -m uv pip install --quiet --python $(PY) --compile-bytecode \
 			-c constraints.txt -e '.[$(EXTRAS)]'; then :; \
@@ -140,3 +154,12 @@ $(READY): pyproject.toml constraints.txt
 		$$pip install --quiet -c constraints.txt -e '.[$(EXTRAS)]'; \
 	fi; \
 	touch $(READY)
+
+$(FLOOR_READY): $(READY) constraints-floor.txt
+	@set -e; $(PIPS_INDEX); \
+	echo "Installing the oldest Airflow that is supported into $(notdir $(FLOOR)) ..."; \
+	rm -rf $(FLOOR); \
+	$(PY) -m uv venv --quiet --python $(PY) $(FLOOR); \
+	$(PY) -m uv pip install --quiet --python $(FLOOR)/bin/python --compile-bytecode \
+		-c constraints-floor.txt -e '.[$(FLOOR_EXTRAS)]'; \
+	touch $(FLOOR_READY)
