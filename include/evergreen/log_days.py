@@ -101,7 +101,7 @@ class LogDays:
         else:
             with suppress(FileNotFoundError):
                 opened = pa.OSFile(str(self._folder / _name(day)))
-        with opened or nullcontext():
+        with nullcontext() if opened is None else opened:
             yield opened
 
     def put(self, day: date, staged: Path) -> None:
