@@ -8,12 +8,18 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
+from evergreen.text import html
+
 MASK = "***"
+CUT = "…"
+"""What stands where a text was cut short (`errors.bounded`, `text.plain`)."""
 SHORTEST_SECRET = 4
 
 _secrets: dict[str, None] = {}
+_ESCAPE = re.compile("%[0-9A-F]{2}")
 _URL_PASSWORD = re.compile(
     r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]{0,60}://[^/\s:@\"'<>]{0,200}:)"
     r"(?![0-9]{1,5}/)[^\s\"'<>]{1,1000}(?=@)"
@@ -30,14 +36,40 @@ _KNOWN_SECRET = re.compile(
 
 
 def hide(secret: str) -> None:
-    """Register a secret; its plain, URL-, JSON- and base64-encoded forms are masked from now on."""
-    if len(secret) < SHORTEST_SECRET:
-        return
-    one_line = " ".join(secret.split())
-    encoded = base64.b64encode(secret.encode()).decode()
-    forms = {secret, one_line, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-    forms |= {repr(secret)[1:-1], encoded, encoded.rstrip("=")}
-    _secrets.update(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_SECRET))
+    """Register a secret; from now on it is masked in every form of `forms`."""
+    if len(secret) >= SHORTEST_SECRET:
+        _secrets.update(dict.fromkeys(form for form in forms(secret) if len(form) >= SHORTEST_SECRET))
+
+
+def forms(secret: str) -> set[str]:
+    """Return how a secret may be written: plain, within a URL, JSON, HTML, Python, base64 or hex.
+
+    Base64 of a longer text that holds the secret has one of three forms, by where it begins in it.
+    """
+    quoted = {quote(secret, safe=safe) for safe in ("", "/", " +")} | {quote_plus(secret)}
+    written = {json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)}
+    content = secret.encode(errors="surrogateescape")
+    return {
+        secret,
+        " ".join(secret.split()),
+        html(secret),
+        *quoted,
+        *(_ESCAPE.sub(lambda escape: escape[0].lower(), one) for one in quoted),
+        *(one[1:-1] for one in written),
+        *(json.dumps(one)[1:-1] for one in written),
+        repr(content)[2:-1],
+        content.hex(),
+        content.hex().upper(),
+        *_in_base64(content),
+    }
+
+
+def _in_base64(content: bytes) -> Iterator[str]:
+    """Yield the characters that `content` alone decides, wherever it begins among three bytes."""
+    for before in range(3):
+        first, last = (8 * before + 5) // 6, 8 * (before + len(content)) // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(before) + content).decode()[first:last]
 
 
 def redact(text: str) -> str:
@@ -48,9 +80,28 @@ def redact(text: str) -> str:
     """
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
+    if CUT in text:
+        text = _without_beginnings(text)
     text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
     text = _SECRET_ARGUMENT.sub(rf"\g<head>{MASK}", text)
     return _KNOWN_SECRET.sub(rf"\g<head>{MASK}", text)
+
+
+def _without_beginnings(text: str) -> str:
+    """Mask what is left of a secret where a text was cut within it."""
+    heads = {secret[:SHORTEST_SECRET] for secret in _secrets}
+    longest = max(map(len, _secrets), default=0)
+    *cut, last = text.split(CUT)
+    return CUT.join([*(_without_beginning(part, heads, longest) for part in cut), last])
+
+
+def _without_beginning(part: str, heads: set[str], longest: int) -> str:
+    for start in range(max(0, len(part) - longest), len(part) - SHORTEST_SECRET + 1):
+        if part[start : start + SHORTEST_SECRET] in heads:
+            left = part[start:]
+            if any(secret.startswith(left) for secret in _secrets):
+                return part[:start] + MASK
+    return part
 
 
 def holds_password(url: str) -> bool:

@@ -1,12 +1,14 @@
 """Secrets are masked by value, in every form they leave in."""
 
 import base64
+import html
 import json
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from evergreen import redaction
+from evergreen.errors import bounded
 from evergreen.redaction import hide, holds_password, redact
 
 
@@ -28,6 +30,16 @@ SECRET = 'p@ss "w/o"\\rd é+'
         repr(SECRET),
         base64.b64encode(SECRET.encode()).decode(),
         base64.b64encode(SECRET.encode()).decode().rstrip("="),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        quote(SECRET, safe="").lower(),
+        quote(SECRET, safe=" +"),
+        json.dumps(SECRET, ensure_ascii=False),
+        json.dumps(json.dumps({"password": SECRET})),
+        ascii(SECRET),
+        repr(SECRET.encode()),
+        SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
+        html.escape(SECRET),
     ],
 )
 def test_a_registered_secret_is_masked_in_every_form(form):
@@ -37,6 +49,33 @@ def test_a_registered_secret_is_masked_in_every_form(form):
     assert form not in shown
     assert shown.startswith("before ")
     assert shown.endswith(" after")
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc", "user:"])
+@pytest.mark.parametrize("after", ["", "z", "yz", "/db?x=1"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_in_the_base64_of_a_longer_text_is_masked(before, after, encode):
+    hide("hunter2-canary")
+    encoded = encode(f"{before}hunter2-canary{after}".encode()).decode()
+    shown = redact(f"Basic {encoded}")
+    assert "***" in shown
+    whole = base64.urlsafe_b64decode(shown.split()[-1].replace("***", "").ljust(80, "A") + "==")
+    assert b"hunter" not in whole
+    assert b"canary" not in whole
+
+
+@pytest.mark.parametrize("left", range(4, 13))
+def test_what_is_left_of_a_secret_where_a_text_was_cut_is_masked(left):
+    hide("hunter2-canary")
+    text = f"cannot reach db as {'hunter2-canary'[:left]}… and more…"
+    assert redact(text) == "cannot reach db as ***… and more…"
+    assert redact(bounded("x" * 90 + "hunter2-canary", 90 + left + 1)) == "x" * 90 + "***…"
+
+
+def test_a_text_that_was_cut_elsewhere_is_left_alone():
+    hide("hunter2-canary")
+    assert redact("a hunt… hunter… hun…") == "a ***… ***… hun…"
+    assert redact("hunted… by hunters…") == "hunted… by hunters…"
 
 
 def test_a_secret_over_several_lines_is_masked_on_one_line():
