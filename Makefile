@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
-	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean fuzz hostile
+	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean fuzz hostile simulate
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -93,6 +93,11 @@ bench: $(READY) ## Measure; figures go to docs/reference/*benchmarks.md.
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt dag-factory
 	$(PY) -m tests.benchmarks.watch_peers --install $(PEERS)
 	EVERGREEN_PEERS=$(PEERS) $(PY) -m tests.benchmarks $(BENCHMARKS)
+
+SIMULATE_ARGS ?= --seed 7 --models 300 --years 3
+
+simulate: $(READY) ## Simulate years of many models under a hostile scheduler; SIMULATE_ARGS says which.
+	$(PY) -m tests.simulation $(SIMULATE_ARGS)
 
 docs-reference: $(READY) ## Write the generated pages of docs/reference.
 	$(PY) -m evergreen.cli.main schema --write docs/reference

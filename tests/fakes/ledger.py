@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -55,6 +55,14 @@ class FakeLedger:
         self._lasts = timedelta(seconds=lease_seconds)
         self._lock = threading.RLock()
 
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> FakeLedger:
+        """Return a ledger that holds these rows as they are, and no lease."""
+        ledger = cls()
+        for row in rows:
+            ledger._keep(row)
+        return ledger
+
     def append(
         self,
         kind: str,
@@ -89,11 +97,14 @@ class FakeLedger:
             ):
                 raise ChampionMoved("another run's release is intended and not done", got=pending.key)
             row = link(self.head, at=at, model=lease.model, kind=kind, key=key, body=content.body)
-            entry = entry_of(row)
-            self.rows.append(row)
-            self._by_key[key] = entry
-            self._by_kind.setdefault((lease.model, kind), []).append(entry)
-            return entry
+            return self._keep(row)
+
+    def _keep(self, row: Row) -> Entry:
+        entry = entry_of(row)
+        self.rows.append(row)
+        self._by_key[row.key] = entry
+        self._by_kind.setdefault((row.model, row.kind), []).append(entry)
+        return entry
 
     def find(self, key: str) -> Entry | None:
         return self._by_key.get(key)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from evergreen import steps
 from evergreen.approval_questions import standing
 from evergreen.approval_results import Answer, AnswerWord
+from evergreen.reconcile_results import Reconciliation
 from evergreen.results import PinnedModel, ReleaseWish
 from evergreen.steps import approve
 from evergreen.steps.memory import recall, record
+from evergreen.steps.reconcile import Circumstances, reconcile
 from evergreen.steps.requests import Serves
 from evergreen.steps.rollback import planned, rollback
 from evergreen.steps.watch.begin import begin, checking
 from evergreen.steps.watch.request import request
-from evergreen.watch_results import RetrainDecision, Verdict
+from evergreen.watch_results import RetrainDecision, RetrainRequest, Verdict
 from evergreen.window import Window
 from evergreen.workspace import Workspace
 
@@ -98,3 +100,14 @@ def answer(workspace: Workspace, run_key: str, word: AnswerWord) -> None:
 def roll_back(workspace: Workspace, model: str, to: int | None) -> Any:
     """Let a person look and roll back."""
     return rollback(workspace, planned(workspace, model, to), "ana", "it is wrong")
+
+
+def pass_over(
+    workspace: Workspace,
+    model: str,
+    run_ended: Callable[[str], bool | None],
+    wake: Callable[[RetrainRequest, str], None],
+) -> Reconciliation:
+    """Make one pass of `evergreen reconcile` over a model."""
+    known = Circumstances(workspace.now(), timedelta(hours=1), run_ended=run_ended, wake=wake)
+    return reconcile(workspace, [model], known)

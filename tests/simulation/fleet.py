@@ -74,6 +74,8 @@ def _installation(seed: int, years: float, luck: Luck, wanted: tuple[int, int]) 
     except Violation as exc:
         violations = (str(exc),)
     counts = simulation.counts + Counter(simulation.rules.counts)
+    requests = (one for known in simulation.rules.models.values() for one in known.requests.values())
+    counts["ended"] = sum(one.outcome is not None for one in requests)
     return Result(
         models * years,
         simulation.counts["events"],
@@ -109,9 +111,8 @@ def told(result: Result) -> str:
         "retrains begun": f"{counts['run_started']:,}",
         "releases": f"{counts['release']:,}",
         "rollbacks": f"{counts['rollbacks']:,}",
-        "requests asked, taken, ended": ", ".join(
-            f"{counts[kind]:,}" for kind in ("retrain_requested", "request_taken", "request_closed")
-        ),
+        "requests asked, ended": f"{counts['retrain_requested']:,}, {counts['ended']:,}",
+        "mended by reconcile": f"{counts['mended']:,}",
         "processes killed": f"{counts['killed']:,}",
         "processes stopped and woken": f"{counts['stopped']:,}",
         "violations": f"{len(result.violations):,}",

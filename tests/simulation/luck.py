@@ -30,6 +30,7 @@ class Luck:
             "rollback": 1.0,
             "backfill": 0.5,
             "by_hand": 2.0,
+            "reconcile": 50.0,
         }
     )
 

@@ -260,6 +260,22 @@ class Simulation:
                 lambda: self._add(dag, self._clock.now, "newest", woken_by=(request,)),
             )
 
+    def _reconcile(self, dag: Dag) -> str:
+        """Make a pass that knows what Airflow knows of the runs, and wakes what was lost."""
+        over = {run.key for run in dag.past}
+        ended = {**dict.fromkeys(over, True), **dict.fromkeys(dag.active, False)}
+        known = self._try(
+            dag,
+            lambda seen: acts.pass_over(
+                seen, dag.name, ended.get, lambda one, _: self._wake(dag, one.key)
+            ),
+        )
+        if known.end != "done":
+            return str(known)
+        dealt = known.value.dealt
+        self.counts["mended"] += sum(one.became == "mended" for one in dealt)
+        return ", ".join(f"{one.finding.kind} {one.became}" for one in dealt) or "nothing to do"
+
     # --- People -------------------------------------------------------------------------------------
 
     def _answer(self, dag: Dag, run: Run, word: Any) -> str:

@@ -1,4 +1,4 @@
-"""A process that was stopped in the midst of a release, and wakes when others have gone on, harms nothing."""
+"""A process that was stopped in a release, and wakes when others have gone on, harms nothing."""
 
 from __future__ import annotations
 
