@@ -27,6 +27,7 @@ import sqlite3
 import sys
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ COLUMNS = Row._fields
 GENESIS = "0" * 64
 FARTHEST = 10000
 """How far from its place an entry that was moved is looked for."""
+FAULTS = (OSError, ValueError, LookupError, TypeError, RecursionError)
+"""What reading a file that somebody tampered with may raise."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -201,19 +204,23 @@ def read_checkpoints(paths: Sequence[str]) -> list[dict[str, Any]]:
         try:
             lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
             found += [checkpoint(line) for line in lines]
-        except (OSError, ValueError, RecursionError) as exc:
+        except FAULTS as exc:
             raise Unreadable(f"not a file of checkpoints: {path} ({exc})") from None
         if not lines:
             raise Unreadable(f"an empty file, and no checkpoint: {path}")
     return found
 
 
-def read_sqlite(path: str) -> tuple[Iterator[Row], tuple[int, str]]:
-    """Return the rows and the head of a SQLite file."""
-    # Nobody is at work on a file without a log of writes: it is read without making files beside it.
+def open_sqlite(path: str) -> sqlite3.Connection:
+    """Open a SQLite file for reading; where nobody is at work on it, no file is made beside it."""
     how = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
     database = sqlite3.connect(f"{Path(path).absolute().as_uri()}?{how}", uri=True)
     database.text_factory = lambda stored: stored.decode("utf-8", "surrogateescape")
+    return database
+
+
+def read_sqlite(database: sqlite3.Connection) -> tuple[Iterator[Row], tuple[int, str]]:
+    """Return the rows and the head of a SQLite file."""
     database.execute("BEGIN")
     names = tuple(row[1] for row in database.execute("PRAGMA table_info(entries)"))
     if names != COLUMNS:
@@ -252,18 +259,10 @@ def check(path: str, checkpoints: Sequence[str], accepted: Sequence[int] = ()) -
         with Path(path).open("rb") as file:
             begin = file.read(16)
         if begin.startswith(b"SQLite format 3"):
-            rows, head = read_sqlite(path)
-            return verify(rows, head, kept, accepted)
+            with closing(open_sqlite(path)) as database:
+                return verify(*read_sqlite(database), kept, accepted)
         return verify(read_export(path, begin[:1].decode("ascii", "replace")), None, kept, accepted)
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        RecursionError,
-        csv.Error,
-        sqlite3.Error,
-    ) as exc:
+    except (*FAULTS, csv.Error, sqlite3.Error) as exc:
         raise Unreadable(f"the ledger cannot be read: {type(exc).__name__}: {exc}") from None
 
 
