@@ -33,8 +33,8 @@ FindingKind = Literal[
     unserved_request    a request that waits, and that no run serves
     stuck_request       a request that is older than any should become
     cut_off             what an earlier pass began and did not write down as done
-    unmended            what could not be mended, and will not be by trying again
-    not_looked_at       a model that could not be looked at
+    unmended            what could not be mended or looked at, and will not be by trying again
+    not_looked_at       a model, or a part of it, that could not be looked at now
 """
 Became = Literal["found", "mended", "told", "left"]
 """What became of a finding: only found (a dry run), mended, told to people, or left for later."""

@@ -36,6 +36,7 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> list
     if workspace.ledger.holder(model) not in (None, holder_of(model)):
         return stuck
     found: list[Finding] = []
+    whole = True
     for name, area in AREAS.items():
         try:
             found += area.look(workspace, model, circumstances)
@@ -43,19 +44,22 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> list
             raise
         except Exception as exc:  # noqa: BLE001 - whatever it is, the other parts are looked at
             found.append(not_looked_at(model, name, exc))
-    return [*found, *_cut_off(workspace, model, found), *stuck]
+            whole = False  # what an earlier pass began may be still to be done
+    cut_off = _cut_off(workspace, model, found) if whole else ()
+    return [*found, *cut_off, *stuck]
 
 
 def not_looked_at(model: str, part: str, exc: Exception) -> Finding:
-    """Return that a part of a model, or all of it, could not be looked at."""
+    """Return that a part of a model could not be looked at; a person's, where that does not pass."""
     if not isinstance(exc, EvergreenError):
         log.exception("%s of %s could not be looked at", part, model)
+    passes = isinstance(exc, EvergreenError) and exc.retryable
     return Finding(
         model,
-        "not_looked_at",
-        part,
+        "not_looked_at" if passes else "unmended",
+        f"look/{part}",
         f"its {part} could not be looked at, because {why_not(exc)}",
-        "the next pass looks again",
+        "the next pass looks again" if passes else "mend the cause; the next pass looks again",
         mends=False,
         command=f"evergreen reconcile {model}",
     )
@@ -69,8 +73,6 @@ def why_not(exc: Exception) -> str:
 def _cut_off(workspace: Workspace, model: str, found: list[Finding]) -> Iterator[Finding]:
     """Yield what an earlier pass did, and was killed before it could write so."""
     again = {one.run_key for one in found}
-    if any(one.kind == "not_looked_at" for one in found):
-        return  # what was begun may be still to be done
     for entry in workspace.ledger.entries(model=model, kind="reconcile_intended"):
         begun = from_json(Finding, entry.body)
         if begun.run_key not in again and workspace.ledger.find(recorded_key(entry.key)) is None:

@@ -18,9 +18,10 @@ from evergreen.workspace import Workspace
 
 def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iterator[Finding]:
     """Yield requests that their run did not close, and the newest that no run serves."""
-    at_work = unended(workspace.ledger, model)
+    waiting = open_requests(workspace, model)
+    at_work = unended(workspace.ledger, model) if any(past.taken_by for past in waiting) else ()
     unserved: PastRequest | None = None
-    for past in open_requests(workspace, model):
+    for past in waiting:
         if past.taken_by is None:
             unserved = past
         elif past.taken_by not in at_work and not waits_for_people(workspace, past):
