@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_NUMBER = r"[0-9]{1,19}(?:\.[0-9]{1,9})?"
 _CPU = re.compile(rf"^({_NUMBER})(m?)$")
 _BYTES = re.compile(rf"^({_NUMBER})([mkMGTPE]|[KMGTPE]i)?$")
 _FACTORS: Mapping[str, Decimal] = {
