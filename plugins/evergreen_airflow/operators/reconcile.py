@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from evergreen.reconcile_results import Reconciliation
     from evergreen.watch_results import RetrainRequest
-
-log = logging.getLogger(__name__)
 
 WAKE_AFTER = timedelta(minutes=10)
 ENDED = ["failed", "success"]
@@ -64,10 +61,6 @@ class ReconcileOperator(BaseOperator):
                 done = self._one_pass(context)
             finally:
                 tell_people()
-        for one in done.dealt:
-            finding = one.finding
-            line = f"{finding.model}: {finding.words}: {one.became}; {one.why or finding.does}"
-            log.log(logging.INFO if one.became == "mended" else logging.WARNING, "%s", redact(line))
         became = Counter(one.became for one in done.dealt)
         return {"models": done.models, **{name: became[name] for name in ("mended", "told", "left")}}
 

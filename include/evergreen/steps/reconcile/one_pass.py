@@ -16,6 +16,7 @@ from evergreen.errors import EvergreenError, LeaseLost, LedgerError, LedgerUnava
 from evergreen.failpoints import failpoint
 from evergreen.ports import Lease
 from evergreen.reconcile_results import Dealt, Finding, FindingKind, Reconciliation
+from evergreen.redaction import redact
 from evergreen.steps.reconcile import questions, releases, requests, runs, written
 from evergreen.steps.reconcile.circumstances import Circumstances
 from evergreen.steps.reconcile.look import look, not_looked_at, why_not
@@ -56,8 +57,9 @@ def reconcile(
     dealt: list[Dealt] = []
     for model in models:
         for one in _dealt_with(workspace, model, circumstances, dry_run=dry_run):
-            said = one.why or one.finding.does
-            log.info("%s %s %s: %s; %s", model, one.finding.kind, one.became, one.finding.words, said)
+            level = logging.INFO if one.became == "mended" else logging.WARNING
+            said = redact(f"{one.finding.words}; {one.why or one.finding.does}")
+            log.log(level, "%s: %s %s: %s", model, one.finding.kind, one.became, said)
             dealt.append(one)
     return Reconciliation(len(models), tuple(dealt))
 
