@@ -130,6 +130,7 @@ BENCHMARKS = {
     "alerts_airflow": Benchmark("From a failure to its message", ALERTS),
     "alerts": Benchmark("Through the outbox", ALERTS),
     "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
+    "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
     "many_models": Benchmark("A thousand models in the dag-processor", SCALE),
     "month": Benchmark("A month of a thousand models", SCALE),
 }

@@ -1,8 +1,8 @@
 """Years of hundreds of models, simulated: Evergreen's own steps, retraining policy, approvals, deeds of
 people, rollbacks and passes of `evergreen reconcile` run on a fake clock, over ports in memory. The
-scheduler around them starts runs late or two at once, loses, doubles and reorders events, kills
-processes between two calls of a port, stops others past their lease and wakes them, clears finished runs, and fills
-in the past; registry, target and source are away for hours.
+scheduler around them starts runs late or two at once; loses, doubles and reorders events; kills or stops
+processes between two calls of a port and wakes them past their lease; clears runs that are over, and
+fills in the past. Registry, target and source are away for hours.
 
 After each event the rules of a small model of the protocol are held against ledger, leases, registry and
 target. A call of a port is a place at which a process may die or stop. `make simulate` runs it; the same
