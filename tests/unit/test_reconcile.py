@@ -236,7 +236,9 @@ def test_an_intent_whose_version_the_registry_lost_is_told_too(bench, clock):
     cut_at_release(bench)
     bench.registry.versions["churn"].clear()
     clock.wait(LEASE + MINUTE)
-    assert came(once(bench)) == [("lost_version", "told")]
+    done = once(bench)
+    assert came(done) == [("lost_version", "told")]
+    assert "did not finish" in done.dealt[0].finding.words
 
 
 def test_a_champion_that_the_ledger_does_not_know_is_told(bench, clock):

@@ -8,6 +8,7 @@ the alias is left alone, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from evergreen.entry_keys import entry_key
 from evergreen.failpoints import failpoint
@@ -30,7 +31,13 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iter
     number = release.version.number
     if workspace.ledger.find(entry_key("release", release.run_key)) is None:
         if not workspace.registry.holds(release.version):
-            yield _lost(release.version)
+            yield replace(
+                _lost(release.version),
+                words=f"the registry does not hold version {number}, which run {release.run_key} decided "
+                "to release and did not finish",
+                does="restore it in the registry; until then no run of the model can begin",
+                command=f"evergreen history {model}",
+            )
             return
         yield Finding(
             model,
