@@ -33,7 +33,7 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iter
         if not workspace.registry.holds(release.version):
             yield replace(
                 _lost(release.version),
-                words=f"the registry does not hold version {number}, which run {release.run_key} decided "
+                words=f"the registry lost version {number}, which run {release.run_key} decided "
                 "to release and did not finish",
                 does="restore it in the registry; until then no run of the model can begin",
                 command=f"evergreen history {model}",
