@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import quote, quote_plus
 
 from evergreen.text import html
@@ -44,10 +45,12 @@ def hide(secret: str) -> None:
 def forms(secret: str) -> set[str]:
     """Return how a secret may be written: plain, within a URL, JSON, HTML, Python, base64 or hex.
 
+    What is escaped may be escaped once more, as JSON in the text of an exception is.
     Base64 of a longer text that holds the secret has one of three forms, by where it begins in it.
     """
     quoted = {quote(secret, safe=safe) for safe in ("", "/", " +")} | {quote_plus(secret)}
-    written = {json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret), ascii(secret)}
+    escapes = (json.dumps, partial(json.dumps, ensure_ascii=False), repr, ascii)
+    written = {escape(secret)[1:-1] for escape in escapes}
     content = secret.encode(errors="surrogateescape")
     return {
         secret,
@@ -55,8 +58,8 @@ def forms(secret: str) -> set[str]:
         html(secret),
         *quoted,
         *(_ESCAPE.sub(lambda escape: escape[0].lower(), one) for one in quoted),
-        *(one[1:-1] for one in written),
-        *(json.dumps(one)[1:-1] for one in written),
+        *written,
+        *(escape(one)[1:-1] for one in written for escape in escapes),
         repr(content)[2:-1],
         content.hex(),
         content.hex().upper(),

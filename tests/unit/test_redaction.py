@@ -36,6 +36,7 @@ SECRET = 'p@ss "w/o"\\rd é+'
         json.dumps(SECRET, ensure_ascii=False),
         json.dumps(json.dumps({"password": SECRET})),
         ascii(SECRET),
+        repr(json.dumps({"password": SECRET})),
         repr(SECRET.encode()),
         SECRET.encode().hex(),
         SECRET.encode().hex().upper(),
