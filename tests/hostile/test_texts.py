@@ -95,7 +95,6 @@ def test_texts_are_taken_in_some_places_and_refused_in_others(built: list[tuple[
     assert {
         "name",
         "data.source.connection",
-        "train.estimator",
         "schedule",
         "alerts.1.connection",
     } <= refused
