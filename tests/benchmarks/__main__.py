@@ -129,7 +129,7 @@ BENCHMARKS = {
     "watch_pushdown": Benchmark("Counting in the database", WATCH),
     "alerts_airflow": Benchmark("From a failure to its message", ALERTS),
     "alerts": Benchmark("Through the outbox", ALERTS),
-    "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
+    "scale_celery": Benchmark("Celery beside LocalExecutor", SCALE),
     "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
     "many_models": Benchmark("A thousand models in the dag-processor", SCALE),
     "month": Benchmark("A month of a thousand models", SCALE),
