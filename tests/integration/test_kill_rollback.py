@@ -163,7 +163,12 @@ class Model:
                 "kinds": [entry.kind for entry in entries],
                 "deeds": [entry.body["why"] for entry in entries if entry.kind == "hand"],
                 "champion": entries[-1].body["version"]["number"],
-                "alias": workspace.registry.champion(self.name),
+                "aliases": {
+                    alias: one.number
+                    for one in workspace.registry.registered()
+                    for alias in one.aliases
+                    if one.name == self.name
+                },
                 "serving": served and served.version,
             }
 
@@ -186,7 +191,7 @@ ROLLED_BACK = {
     "kinds": ["release_intended", "release"] * 2 + ["release_intended", "hand", "release"],
     "deeds": [WHY],
     "champion": 1,
-    "alias": 1,
+    "aliases": {"champion": 1, "previous": 2},
     "serving": 1,
 }
 

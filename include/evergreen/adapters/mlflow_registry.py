@@ -130,7 +130,8 @@ class MlflowRegistry:
         client = open_client(self._tracking_uri)
         name, number = version.name, version.number
         with answering(self._tracking_uri):
-            now = _aliases(client, name).get(CHAMPION)
+            aliases = _aliases(client, name)
+            now = aliases.get(CHAMPION)
             if now not in (number, expected):
                 raise ChampionMoved(
                     "the alias champion is not where it was when the comparison was made",
@@ -139,6 +140,9 @@ class MlflowRegistry:
                     allowed=f"{expected} or {number}",
                     fix="compare again: clear the task evaluate and what follows",
                 )
+            # First, for once the champion has moved nobody can tell any more whom it replaced.
+            if expected not in (None, number, aliases.get(PREVIOUS)):
+                _set_alias(client, name, PREVIOUS, expected)
             if now != number:
                 _set_alias(client, name, CHAMPION, number)
                 failpoint("release.alias_moved")
@@ -150,8 +154,6 @@ class MlflowRegistry:
                     got=aliases.get(CHAMPION),
                     allowed=str(number),
                 )
-            if expected not in (None, number, aliases.get(PREVIOUS)):
-                _set_alias(client, name, PREVIOUS, expected)
             if aliases.get(CHALLENGER) == number:
                 client.delete_registered_model_alias(name, CHALLENGER)
 
