@@ -5,10 +5,10 @@ edited, retyped or filled with bytes that are no text; entries deleted, inserted
 hashed anew; the tail cut off, with and without the head; everything from some entry on computed anew,
 with all hashes; an older backup put in its place that went on. Each change must be found by the ledger's
 own check and by the stand-alone verifier, with the number of the first bad entry; what only checkpoints
-can show is held against one checkpoint per entry. Rows verified are counted by seconds of one core, which
-a busy machine does not blur. The peer of appends is a bare `INSERT` and `COMMIT` of the same text, in the
-same database by as many processes, without chain, lease or key; the throw-away PostgreSQL runs with fsync
-off, so that its figures show the code, not a disk.
+can show is held against one checkpoint per entry. Rows verified are counted by seconds of one core,
+which a busy machine does not blur. The peer of appends is a bare `INSERT` and `COMMIT` of the same text,
+in the same database by as many processes, without chain, lease or key; the throw-away PostgreSQL runs
+with fsync off, so that its figures show the code, not a disk.
 """
 
 from __future__ import annotations
