@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class Witnessed:
     """What became of writing a checkpoint.
 
-    `kept` are the places that keep it now, `problems` says by place why another does not. `behind`: one of
-    them contradicts the ledger.
+    `kept` are the places that keep it now, `problems` says by place why another does not. `behind`: one
+    of them contradicts the ledger.
     """
 
     checkpoint: Checkpoint | None
