@@ -48,10 +48,10 @@ def forms(secret: str) -> set[str]:
     What is escaped may be escaped once more, as JSON in the text of an exception is.
     Base64 of a longer text that holds the secret has one of three forms, by where it begins in it.
     """
-    quoted = {quote(secret, safe=safe) for safe in ("", "/", " +")} | {quote_plus(secret)}
-    escapes = (json.dumps, partial(json.dumps, ensure_ascii=False), repr, ascii)
-    written = {escape(secret)[1:-1] for escape in escapes}
     content = secret.encode(errors="surrogateescape")
+    quoted = {quote(content, safe=safe) for safe in ("", "/", " +")} | {quote_plus(content)}
+    escapes = (json.dumps, partial(json.dumps, ensure_ascii=False), repr, ascii)
+    written = {repr(content)[2:-1], *(escape(secret)[1:-1] for escape in escapes)}
     return {
         secret,
         " ".join(secret.split()),
@@ -60,7 +60,6 @@ def forms(secret: str) -> set[str]:
         *(_ESCAPE.sub(lambda escape: escape[0].lower(), one) for one in quoted),
         *written,
         *(escape(one)[1:-1] for one in written for escape in escapes),
-        repr(content)[2:-1],
         content.hex(),
         content.hex().upper(),
         *_in_base64(content),

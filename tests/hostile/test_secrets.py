@@ -252,7 +252,7 @@ def encoded() -> Exception:
     written = {
         name: form.decode() for name, form in whole.items() if name not in {"UTF-16", "half of it"}
     }
-    return RuntimeError(json.dumps(written), *written.values())
+    return RuntimeError(json.dumps({"password": secret}), *written.values())
 
 
 def very_long() -> Exception:
