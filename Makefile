@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
-	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean fuzz hostile simulate
+	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean fuzz hostile knife simulate
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -98,6 +98,9 @@ SIMULATE_ARGS ?= --seed 7 --models 300 --years 3
 
 simulate: $(READY) ## Simulate years of many models under a hostile scheduler; SIMULATE_ARGS says which.
 	$(PY) -m tests.simulation $(SIMULATE_ARGS)
+
+knife: $(READY) ## Cut off every write of every step; KNIFE_ARGS="--scenario ledger --cut kill" bounds it.
+	$(PY) -m tests.knife $(KNIFE_ARGS)
 
 docs-reference: $(READY) ## Write the generated pages of docs/reference.
 	$(PY) -m evergreen.cli.main schema --write docs/reference

@@ -131,6 +131,7 @@ BENCHMARKS = {
     "alerts": Benchmark("Through the outbox", ALERTS),
     "scale_celery": Benchmark("Celery beside LocalExecutor", SCALE),
     "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
+    "knife": Benchmark("Every system call, cut off", RELIABILITY),
     "many_models": Benchmark("A thousand models in the dag-processor", SCALE),
     "month": Benchmark("A month of a thousand models", SCALE),
 }

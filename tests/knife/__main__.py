@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.knife import strace
+from tests.knife import space, strace
 from tests.knife.plan import Order, Part, worked
 from tests.knife.sweep import SCENARIOS
 
@@ -27,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if why := strace.missing():
         print(f"the knife cannot be used here: {why}", file=sys.stderr)
+        return 2
+    if space.SCENARIO in asked.scenario and (why := space.missing()):
+        print(f"no disk is filled, name the other scenarios: {why}", file=sys.stderr)
         return 2
     began = time.monotonic()
     folder = FAST if os.access(FAST, os.W_OK) else None
@@ -93,7 +96,8 @@ def table(parts: Iterable[Part], seconds: float, seed: int) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.knife", description=__doc__)
-    parser.add_argument("--scenario", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
+    scenarios = [*SCENARIOS, space.SCENARIO]
+    parser.add_argument("--scenario", nargs="+", default=scenarios, choices=scenarios)
     parser.add_argument(
         "--backend", nargs="+", default=["sqlite", "postgres"], choices=["sqlite", "postgres"]
     )

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar, get_args
 
+from tests.knife import space
 from tests.knife.postgres_bench import PostgresBench
 from tests.knife.strace import Cut
 from tests.knife.sweep import RECONCILED, SCENARIOS, Bench, Stage, Tried
@@ -58,6 +59,8 @@ class Part:
 
 def worked(order: Order) -> list[Part]:
     """Do what an order asks for, in its folder."""
+    if order.scenario == space.SCENARIO:
+        return _on_small_disks(order)
     parts = list(importlib.import_module(SCENARIOS[order.scenario]).PARTS)
     asked = [one for one in order.parts or parts if one in parts and one not in PREPARING]
     if not asked:
@@ -72,6 +75,16 @@ def worked(order: Order) -> list[Part]:
             said = f"{bench.name}, {stage.part}: {len(found[-1].tried)} tried, {bad} bad"
             print(said, file=sys.stderr, flush=True)
     return found
+
+
+def _on_small_disks(order: Order) -> list[Part]:
+    sizes = space.SIZES[order.worker :: order.workers]
+    if order.backend != "sqlite" or not sizes:
+        return []
+    parts = list(importlib.import_module(SCENARIOS["retrain"]).PARTS)
+    with Bench("retrain", order.folder) as bench:
+        tried = space.tried_sizes(bench, parts[: parts.index(space.LAST_PART) + 1], sizes)
+        return [Part(bench.name, "disk full", len(space.SIZES), 0, tuple(tried))]
 
 
 def _tried(bench: Bench, stage: Stage, order: Order) -> Part:
