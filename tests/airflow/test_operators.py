@@ -61,7 +61,7 @@ def execute(monkeypatch, ledger):
 
     @contextmanager
     def opened(settings, connections):
-        yield SimpleNamespace(ledger=ledger, code_version=lambda model: "code 1")
+        yield SimpleNamespace(ledger=ledger, code_version=lambda model: "code 1", checkpoints=())
 
     monkeypatch.setattr(wiring, "open_workspace", opened)
 
