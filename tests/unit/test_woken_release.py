@@ -85,3 +85,22 @@ def test_wherever_a_rollback_is_stopped_it_cannot_undo_the_next_release_when_it_
                 process.wake()
             assert story.state() == (2, 2), f"stopped at {place}"
     assert places > 20
+
+
+def test_wherever_a_report_is_stopped_it_does_not_deny_a_release_made_meanwhile_when_it_wakes():
+    places = 0
+    for place in range(1, MORE_THAN_ANY):
+        story = Story()
+        with story.world.drawing_lots():
+            story.run("1", *TASKS[:-2])
+            run = Run("churn/1", story.model, story.clock.now)
+            process = story.stopped_at(
+                place, lambda seen, run=run: acts.task(seen, run, "report", "failed task: release")
+            )
+            story.run("1", *TASKS[-2:])
+            if process is not None:
+                places += 1
+                process.wake()
+        said = [body["outcome"] for body in story.world.ledger.bodies("run_finished")]
+        assert said[-1] == "promoted", f"stopped at {place}"
+    assert places > 20

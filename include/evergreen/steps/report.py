@@ -40,6 +40,8 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
         log.warning("not recorded, another run holds the lease: %s", exc)
         return result
     try:
+        # Told again under the lease: a try that was taken for dead may have done something since.
+        result = summarise(workspace, run_key, failure)
         conclude(workspace, run_key, result, lease)
     except LeaseLost as exc:
         log.warning("not recorded, another run took the lease over: %s", exc)
