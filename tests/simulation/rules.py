@@ -256,7 +256,6 @@ class Rules:
         known.intent, known.champion, known.champion_seq = None, body, entry.seq
         known.champions.append((body["version"]["number"], body["candidate"]["key"]))
         self._run(known, run_key).released = True
-        self.look_at(entry.model)
 
     def _run_finished(self, known: Believed, run_key: str, body: Any, entry: Entry) -> None:
         run = self._run(known, run_key)
