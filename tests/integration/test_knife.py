@@ -41,6 +41,12 @@ def test_an_append_killed_at_any_of_its_calls_loses_nothing(tmp_path):
 
 
 @pytest.mark.timeout(600)
+def test_taking_a_lease_on_a_disk_that_fails_at_any_call_is_tried_again_or_passes(tmp_path):
+    parts = worked(Order("ledger", "sqlite", tmp_path / "bench", ("acquire",), ("eio",)))
+    check(parts, 20)
+
+
+@pytest.mark.timeout(600)
 def test_ledger_operations_cut_off_at_some_of_their_calls_lose_nothing(tmp_path):
     asked = ("migrate", "append", "free", "note", "take_in", "claim")
     parts = worked(Order("ledger", "sqlite", tmp_path / "bench", asked, most=6))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, select, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -29,7 +29,12 @@ from evergreen.errors import BadConfiguration, ChainBroken, LedgerError
 from evergreen.failpoints import failpoint
 from evergreen.ledger import migrations
 from evergreen.ledger.chain import Head
-from evergreen.ledger.faults import connection_was_lost, translation
+from evergreen.ledger.faults import (
+    connection_was_lost,
+    may_write,
+    opened_for_reading_only,
+    translation,
+)
 from evergreen.ledger.schema import head as head_table
 from evergreen.network import postgres_limits
 from evergreen.redaction import hide, redact
@@ -219,6 +224,12 @@ def _sqlite_engine(url: URL, wait_seconds: float) -> Engine:
     def _begin(connection: Connection) -> None:
         mode = connection.get_execution_options().get("evergreen_begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {mode}")
+
+    @event.listens_for(engine, "handle_error")
+    def _open_anew(context: ExceptionContext) -> None:
+        said = str(context.original_exception)
+        if opened_for_reading_only(said) and may_write(str(url)):
+            context.is_disconnect = True  # a new connection may be one to write with
 
     return engine
 

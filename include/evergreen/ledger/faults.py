@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from sqlalchemy import exc
+from sqlalchemy.engine import make_url
 
 from evergreen.errors import LedgerError, LedgerUnavailable, bounded
 from evergreen.redaction import redact
@@ -17,7 +21,9 @@ def translation(error: Exception, where: str) -> LedgerError:
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     if isinstance(error, exc.TimeoutError):
         return LedgerUnavailable("no connection to the ledger became free", where=where, got=said)
-    if "readonly" in said or "read-only" in said or state in _NO_PERMISSION:
+    sqlite = where.startswith("sqlite")
+    passing = sqlite and opened_for_reading_only(said) and may_write(where)
+    if not passing and (opened_for_reading_only(said) or state in _NO_PERMISSION):
         return LedgerError(
             "the ledger cannot be written",
             where=where,
@@ -31,7 +37,7 @@ def translation(error: Exception, where: str) -> LedgerError:
             got=said,
             fix="restore it from a backup, or let EVERGREEN_LEDGER name another file",
         )
-    if _may_pass(error, said, sqlite=where.startswith("sqlite")):
+    if passing or _may_pass(error, said, sqlite=sqlite):
         return LedgerUnavailable(
             "the ledger's database did not answer in time",
             where=where,
@@ -48,6 +54,21 @@ def connection_was_lost(error: BaseException) -> bool:
         return False
     # A server that is starting or stopping refuses connections without an SQL state.
     return cause.connection_invalidated or getattr(cause.orig, "sqlstate", "none") is None
+
+
+def opened_for_reading_only(said: str) -> bool:
+    """Return whether an error says that nothing can be written here."""
+    return "readonly" in said or "read-only" in said
+
+
+def may_write(url: str) -> bool:
+    """Return whether the file of a SQLite URL may be written.
+
+    SQLite opens a file for reading where opening it for writing failed, for whatever reason: a disk
+    that was full or broken for a moment looks like a right that is missing.
+    """
+    path = Path(str(make_url(url).database))
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _may_pass(error: Exception, said: str, *, sqlite: bool) -> bool:
