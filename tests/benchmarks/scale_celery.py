@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import tempfile
 import time
@@ -41,6 +42,7 @@ class Seconds:
 
 def measure(count: int) -> dict[str, Seconds]:
     """Retrain so often, and once more at first, with each executor."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's line for each request
     store = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     store.start()
     try:
