@@ -28,6 +28,8 @@ FAILURES = ("step_failed",)
 """What a failed try may leave besides: kinds of entries that no undisturbed run has."""
 IN_ANY_ORDER = ("told", "not_told")
 MADE_OF_EPOCHS = re.compile(r"(?<=/hand/)\d+$")
+NAMED_BY_CONTENT = re.compile(r"(?<=/reports/)[0-9a-f]{64}")
+"""Folders of pages that hold random ids, and so another name each time."""
 BEING_MADE = re.compile(r"(^|/)(\.[^/]+|incoming|staging|tmp)(/|$)")
 """Paths under which nobody looks for a finished file."""
 FINAL = ("store", "releases")
@@ -145,7 +147,7 @@ def look(url: str, home: Path) -> Left:
         entries[key] = [model, kind, json.loads(body.replace(str(home), "HOME"))]
         if kind not in IN_ANY_ORDER:
             order.append(key)
-    return Left(entries, order, ledger.messages, _mlflow(home), dict(_files(home)))
+    return Left(entries, order, ledger.messages, _mlflow(home), files(home))
 
 
 def unfinished(ledger: Ledger) -> Iterator[str]:
@@ -176,25 +178,27 @@ def torn(ledger: Ledger, home: Path) -> Iterator[str]:
 
 def halves(home: Path, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     """Yield the files under a final name that are neither as they were nor as they are to be."""
-    for name, digest in _files(home):
+    for name, digest, path in _files(home):
         if digest in (before.get(name), after.get(name)):
             continue
         if name not in after and name not in before:
             yield f"a file that no undisturbed run leaves: {name}"
-        elif (broken := _unreadable(home / name)) is not None:
+        elif (broken := _unreadable(path)) is not None:
             yield f"half a file: {name}: {broken}"
 
 
 def files(home: Path) -> dict[str, str]:
-    return dict(_files(home))
+    """Return the digests of all files under a final name, by that name."""
+    return {name: digest for name, digest, _ in _files(home)}
 
 
-def _files(home: Path) -> Iterator[tuple[str, str]]:
+def _files(home: Path) -> Iterator[tuple[str, str, Path]]:
     for top in FINAL:
         for path in sorted((home / top).rglob("*")):
             name = path.relative_to(home).as_posix()
             if path.is_file() and not BEING_MADE.search(name):
-                yield name, hashlib.sha256(path.read_bytes()).hexdigest()
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                yield NAMED_BY_CONTENT.sub("N", name), digest, path
 
 
 def _unreadable(path: Path) -> str | None:
