@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help demo stop test check static fast format-check lint types imports docs-check models-check \
-	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean fuzz hostile knife simulate
+	test-floor compose-secrets format lock lock-floor bench docs-reference wheel clean chaos fuzz hostile knife simulate
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -99,6 +99,9 @@ SIMULATE_ARGS ?= --seed 7 --models 300 --years 3
 simulate: $(READY) ## Simulate years of many models under a hostile scheduler; SIMULATE_ARGS says which.
 	$(PY) -m tests.simulation $(SIMULATE_ARGS)
 
+chaos: $(READY) ## Twenty models on a real Airflow under faults; CHAOS_ARGS="--seed 7 --minutes 45" says which.
+	$(PY) -m tests.chaos $(CHAOS_ARGS)
+
 knife: $(READY) ## Cut off every write of every step; KNIFE_ARGS="--scenario ledger --cut kill" bounds it.
 	$(PY) -m tests.knife $(KNIFE_ARGS)
 
@@ -109,7 +112,7 @@ wheel: $(READY) ## Build the wheel into dist/.
 	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean: stop ## Remove what the demo, the tests and the checks left (the virtual environment stays).
-	rm -rf .demo .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .chaos .demo .fuzz dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find dags docs include plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 FUZZ_SECONDS ?= 600

@@ -132,6 +132,11 @@ BENCHMARKS = {
     "scale_celery": Benchmark("Celery beside LocalExecutor", SCALE),
     "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
     "knife": Benchmark("Every system call, cut off", RELIABILITY),
+    "chaos": Benchmark("The whole Airflow under faults", RELIABILITY),
+    "ledger_mutations": Benchmark("The ledger, forged", RELIABILITY),
+    "ingest_s3": Benchmark(
+        "Ten million rows to object storage", SCALE, arguments=("--rows", "1000000", "10000000")
+    ),
     "many_models": Benchmark("A thousand models in the dag-processor", SCALE),
     "month": Benchmark("A month of a thousand models", SCALE),
 }
