@@ -40,6 +40,7 @@ WHERE = (
 CANARIES = {
     place: f"c4nary+{number:02d}/{place.replace(' ', '@')}&é" for number, place in enumerate(WHERE)
 }
+CANARIES["smtp"] = CANARIES["smtp"].removesuffix("é")  # a login of SMTP is ASCII
 CLOSED = 9
 """A port of this machine at which nothing listens."""
 
@@ -326,8 +327,8 @@ def test_no_byte_of_a_secret_is_left_anywhere(
     }
     assert leaks == set()
     assert len(places) > 60
-    assert len(world.mail.raw) >= 3
-    assert any(b"unexpected" in content for place, content in places if place == "part of a mail")
+    assert world.mail.raw
+    assert len(world.web.requests) > 3
 
 
 def test_the_search_would_find_every_form(world: World) -> None:
