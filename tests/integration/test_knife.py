@@ -49,8 +49,8 @@ def test_taking_a_lease_on_a_disk_that_fails_at_any_call_is_tried_again_or_passe
 @pytest.mark.timeout(600)
 def test_ledger_operations_cut_off_at_some_of_their_calls_lose_nothing(tmp_path):
     asked = ("migrate", "append", "free", "note", "take_in", "claim")
-    parts = worked(Order("ledger", "sqlite", tmp_path / "bench", asked, most=6))
-    check(parts, 100)
+    parts = worked(Order("ledger", "sqlite", tmp_path / "bench", asked, most=3))
+    check(parts, 50)
     ended = {(one.cut, one.ended) for part in parts for one in part.tried}
     assert ended >= {("kill", "killed"), ("enospc", "failed"), ("eio", "failed")}
 
@@ -58,11 +58,11 @@ def test_ledger_operations_cut_off_at_some_of_their_calls_lose_nothing(tmp_path)
 @pytest.mark.timeout(600)
 @pytest.mark.needs_postgres
 def test_appends_whose_connection_server_or_process_ends_around_a_commit_lose_nothing(tmp_path):
-    parts = worked(Order("ledger", "postgres", tmp_path / "bench", ("append",), most=6))
-    check(parts, 20)
+    parts = worked(Order("ledger", "postgres", tmp_path / "bench", ("append",), most=3))
+    check(parts, 15)
 
 
 @pytest.mark.timeout(600)
 def test_steps_cut_off_at_some_of_their_calls_and_tried_again_end_as_if_never_cut(tmp_path):
-    parts = worked(Order("retrain", "sqlite", tmp_path / "bench", ("resolve_window", "ingest"), most=8))
-    check(parts, 40)
+    parts = worked(Order("retrain", "sqlite", tmp_path / "bench", ("resolve_window", "ingest"), most=4))
+    check(parts, 20)
