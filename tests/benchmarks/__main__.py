@@ -133,6 +133,7 @@ BENCHMARKS = {
     "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
     "knife": Benchmark("Every system call, cut off", RELIABILITY),
     "chaos": Benchmark("The whole Airflow under faults", RELIABILITY),
+    "hostile_input": Benchmark("Hostile input", RELIABILITY),
     "ledger_mutations": Benchmark("The ledger, forged", RELIABILITY),
     "ingest_s3": Benchmark(
         "Ten million rows to object storage", SCALE, arguments=("--rows", "1000000", "10000000")
