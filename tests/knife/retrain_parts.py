@@ -213,6 +213,7 @@ def rollback(place: Place) -> None:
 def half_released(place: Place) -> None:
     """Be a run that intended a release of the second version and was gone since, lease and all."""
     ledger = open_ledger(place.ledger, 0.001)
+    tell_appends(place)
     run_key = f"{NAME}/scheduled__3"
     lease = ledger.acquire(NAME, run_key)
     newest = ledger.last(NAME, "release")
