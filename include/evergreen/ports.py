@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -252,11 +252,15 @@ class Registry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """What a release target says it serves."""
+    """What a release target says it serves, and the highest fence that it was given.
+
+    Two that serve the same are equal, whichever fence it came with.
+    """
 
     name: str
     version: int
     model: ModelArtefact
+    fence: int = field(default=0, compare=False)
 
 
 class Deployer(Protocol):

@@ -80,6 +80,11 @@ class DeployerContract:
             deployer.deploy(release_of(1), 10)
         assert deployer.serving("delay") == pointer_of(release_of(2))
 
+    def test_the_highest_fence_that_it_was_given_is_told(self, deployer):
+        for fence in (10, 20):
+            deployer.deploy(release_of(1), fence)
+            assert deployer.serving("delay").fence == fence
+
     def test_a_target_that_refuses_goes_on_serving_what_it_served(self, deployer, monkeypatch):
         deployer.deploy(release_of(1), 1)
         self.break_writes(deployer, monkeypatch)

@@ -22,10 +22,10 @@ class FakeDeployer:
         if fence < self.fences.get(release.name, 0):
             raise LeaseLost("the target has heard of a later release", where=release.name, got=fence)
         self.fences[release.name] = fence
-        pointer = Pointer(release.name, release.version.number, release.version.model)
+        pointer = Pointer(release.name, release.version.number, release.version.model, fence)
         if self.pointers.get(release.name) != pointer:
-            self.pointers[release.name] = pointer
             self.deployed.append(release)
+        self.pointers[release.name] = pointer
 
     def serving(self, name: str) -> Pointer | None:
         return self.pointers.get(name)

@@ -222,6 +222,23 @@ def test_where_the_target_heard_of_a_later_release_than_the_ledger_a_person_is_t
     assert told["kind"] == "unmended"
 
 
+def test_an_intent_of_an_old_copy_of_the_ledger_moves_neither_alias_nor_target(bench, clock):
+    bench.whole()
+    cut_at_release(bench, "two", APRIL)
+    later = replace(bench.registry.versions["churn"][1].model, digest="f" * 64)
+    bench.deployer.pointers["churn"] = Pointer("churn", 5, later, 999)
+    bench.deployer.fences["churn"] = 999
+    bench.registry.aliases["churn"]["champion"] = 5
+    clock.wait(LEASE + MINUTE)
+    for _ in range(2):
+        done = once(bench)
+        assert came(done) == [("unfinished_release", "left")]
+        assert "later release" in done.dealt[0].why
+    assert (bench.registry.champion("churn"), bench.serving()) == (5, 5)
+    (told,) = bench.ledger.bodies("reconciled")
+    assert told["kind"] == "unmended"
+
+
 def test_a_version_that_the_registry_lost_is_told_once_and_not_mended(bench):
     bench.whole()
     bench.registry.versions["churn"].clear()

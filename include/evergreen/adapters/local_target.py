@@ -104,7 +104,9 @@ class LocalTarget:
                 where=str(path),
                 fix="restore access to the file",
             ) from exc
-        return None if pointer is None else Pointer(pointer.name, pointer.version, pointer.model)
+        if pointer is None:
+            return None
+        return Pointer(pointer.name, pointer.version, pointer.model, pointer.fence)
 
     def _read(self, path: Path, name: str) -> PointerFile | None:
         try:

@@ -55,10 +55,10 @@ class TargetInMemory:
     def __init__(self) -> None:
         self._pointers: dict[str, Pointer] = {}
 
-    def deploy(self, release: Release, fence: int) -> None:  # noqa: ARG002
+    def deploy(self, release: Release, fence: int) -> None:
         """Point at the release's version."""
         self._pointers[release.name] = Pointer(
-            release.name, release.version.number, release.version.model
+            release.name, release.version.number, release.version.model, fence
         )
 
     def serving(self, name: str) -> Pointer | None:

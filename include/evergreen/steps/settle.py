@@ -51,10 +51,11 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
 
     The alias is read before the lease is checked, and moved from where it was read only. So a process
     that stops after the check, and wakes when others have released, moves nothing; and one that stopped
-    before it took its lease finds its release done.
+    before it took its lease finds its release done. Where the target heard of a later release than the
+    ledger has (an old copy of it was put back), the alias is left alone, too.
 
     Raises:
-        LeaseLost: another run took over; what it does stands.
+        LeaseLost: another run took over, or the target heard of a later release; what it does stands.
         StoreUnavailable: the registry or the target did not take the version.
     """
     intent = from_json(Release, intended.body)
@@ -62,6 +63,8 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     workspace.ledger.check(lease)
     if workspace.ledger.find(entry_key("release", intent.run_key)) is not None:
         return intent
+    fence = fence_of(workspace.ledger, intended)
+    _refuse_what_is_out_of_date(workspace, intent, fence)
     if alias not in (intent.previous, intent.version.number):
         log.warning("the alias champion is at version %s; the ledger decides", alias)
     workspace.registry.move_champion(intent.version, alias)
@@ -71,7 +74,7 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     except LeaseLost:
         _take_back(workspace, intent.version)
         raise
-    workspace.deployer.deploy(intent, fence_of(workspace.ledger, intended))
+    workspace.deployer.deploy(intent, fence)
     failpoint("release.deployed")
     served = _served(workspace, intent.name)
     if not _serves(served, intent):
@@ -89,6 +92,19 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     record(workspace, "release", intent.run_key, intent, lease)
     log.info("champion=%d previous=%s", intent.version.number, intent.previous)
     return intent
+
+
+def _refuse_what_is_out_of_date(workspace: Workspace, intent: Release, fence: int) -> None:
+    """Refuse before anything is moved what the target would refuse once the alias was moved."""
+    served = _served(workspace, intent.name)
+    if served is not None and served.fence > fence:
+        raise LeaseLost(
+            "the target heard of a later release than the ledger has; nothing was changed",
+            where=f"model {intent.name}, target {intent.target}",
+            got=f"ledger entry {fence}",
+            allowed=f"at least ledger entry {served.fence}",
+            fix="let the later release stand; was an older backup of the ledger restored?",
+        )
 
 
 def _take_back(workspace: Workspace, moved_to: Version) -> None:
