@@ -21,7 +21,10 @@ LOOK_EVERY_SECONDS = 0.5
 
 @dataclass
 class Server:
-    """A process that is wanted, as it is started each time."""
+    """A process that is wanted, as it is started each time.
+
+    Where it is `whole`, its children die with it, as in a container; those of a scheduler live on.
+    """
 
     name: str
     command: Sequence[str]
@@ -31,6 +34,7 @@ class Server:
     user: str | None = None
     pid: int | None = None
     starts: int = 0
+    whole: bool = False
 
     def start(self) -> None:
         """Start the process; it leads a session of its own."""
@@ -63,15 +67,19 @@ class Server:
 
     def end(self, how: signal.Signals, wait_seconds: float = 30) -> None:
         """Send a signal and wait for the end of the process."""
-        if self.pid is None:
-            return
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, how)
+        self.send(how)
         deadline = time.monotonic() + wait_seconds
         while self.runs() and time.monotonic() < deadline:
             time.sleep(0.05)
         if self.runs():
-            os.kill(self.pid, signal.SIGKILL)
+            self.send(signal.SIGKILL)
+
+    def send(self, how: signal.Signals) -> None:
+        """Send a signal to the process, where there is one."""
+        if self.pid is None:
+            return
+        with suppress(ProcessLookupError):
+            (os.killpg if self.whole else os.kill)(self.pid, how)
 
 
 @dataclass
@@ -104,7 +112,7 @@ class Servers:
             if not server.runs():
                 return None
             pid = server.pid
-            os.kill(server.pid, signal.SIGKILL)
+            server.send(signal.SIGKILL)
             return pid
 
     def away(self, name: str, seconds: float, how: signal.Signals) -> None:

@@ -31,6 +31,8 @@ from tests.integration.test_real_airflow import NOW, ROOT, Api
 
 LEASE_SECONDS = 30
 STORE_SIZE = "256m"
+LOCKS = "20s"
+"""How long PostgreSQL keeps the locks of a transaction in which nothing happens."""
 _FLEET_FILE = (
     "alerts:\n  - {type: webhook, connection: receiver, private_network: true, "
     "events: [failed, alarm, promoted, recovered, registered, kept, rejected]}\n"
@@ -127,6 +129,8 @@ def _databases(postgres: Postgres) -> dict[str, str]:
     with psycopg.connect(plain, autocommit=True) as connection:
         for name in ("ledger", "airflow"):
             connection.execute(f"CREATE DATABASE {name}")
+        # LocalExecutor's processes inherit a killed scheduler's connection, and with it its locks.
+        connection.execute(f"ALTER DATABASE airflow SET idle_in_transaction_session_timeout = '{LOCKS}'")
     return {
         name: postgres.url.set(database=name).render_as_string(hide_password=False)
         for name in ("ledger", "airflow")
@@ -184,7 +188,7 @@ def _registry(root: Path, url: str) -> Server:
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    return Server("registry", command, environment, folder, root / "mlflow.log")
+    return Server("registry", command, environment, folder, root / "mlflow.log", whole=True)
 
 
 def _first_champions(names: tuple[str, ...], models: Path, environment: dict[str, str]) -> None:
