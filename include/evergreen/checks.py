@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from evergreen.alert_checks import CHANNEL_CHECKS, approval_of_what_matters, stale_after_a_retrain
-from evergreen.cron import spread
+from evergreen.cron import spread, whose
 from evergreen.document import Document
 from evergreen.durations import Duration
 from evergreen.errors import Problem
@@ -112,7 +112,7 @@ def _schedule(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG
         schedule = document.find(*keys, kind=str)
         if schedule is None or schedule in CRON_WORDS:
             continue
-        why = _cron_problem(schedule)
+        why = _cron_problem(schedule, whose(document.find("name", kind=str), *keys[:-1]))
         if why:
             fields = "five fields (minute, hour, day, month, weekday) such as '0 6 1 * *'"
             allowed = f"{fields}, {', '.join(CRON_WORDS)}"
@@ -120,7 +120,7 @@ def _schedule(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG
             yield document.problem(keys, why, got=repr(schedule), allowed=allowed, fix=hint)
 
 
-def _cron_problem(expression: str) -> str | None:
+def _cron_problem(expression: str, who: str) -> str | None:
     from croniter import CroniterBadDateError, croniter
 
     fields = expression.split()
@@ -129,9 +129,11 @@ def _cron_problem(expression: str) -> str | None:
     if fields[2] == "H":
         return "an H for the day may stand for the 31st, which few months have: write H(1-28)"
     try:
-        croniter(spread(expression, "any"), _AS_OFS[0]).get_next()
+        plain = spread(expression, who)
+        croniter(plain, _AS_OFS[0]).get_next()
     except CroniterBadDateError:
-        return "this cron expression never comes due"
+        numbers = "" if plain == expression else f", which is {plain!r} for this model,"
+        return f"this cron expression{numbers} never comes due"
     except (ValueError, KeyError, IndexError, AttributeError, TypeError):
         return "not a cron expression"
     return None

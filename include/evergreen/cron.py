@@ -17,6 +17,7 @@ from evergreen.rates import DAYS_A_YEAR
 _QUARTERLY = "0 0 1 */3 *"  # what Airflow takes @quarterly for; croniter does not know the word
 _FROM = datetime(2023, 1, 1, tzinfo=UTC)
 _MOST = 1000
+_FIELDS = 5
 _SPREAD = re.compile(r"(?:^|[\s,])H(?=$|[\s,/(])")
 
 
@@ -38,17 +39,25 @@ def spread(schedule: str, who: str) -> str:
     """
     if not _SPREAD.search(schedule):
         return schedule
+    fields = schedule.split()
+    if len(fields) != _FIELDS:
+        raise ValueError(f"a cron expression has {_FIELDS} fields, not {len(fields)}")
     return " ".join(
         _numbers(place, field, who) if _SPREAD.search(field) else field
-        for place, field in enumerate(schedule.split())
+        for place, field in enumerate(fields)
     )
+
+
+def whose(name: object, *section: str) -> str:
+    """Return the `who` of `spread` for a model's own schedule, or for that of a section of its file."""
+    return "/".join((str(name), *section))
 
 
 def _numbers(place: int, field: str, who: str) -> str:
     """Return the numbers of one field, which do not depend on those of another."""
     from croniter import croniter
 
-    alone = ["*"] * 5
+    alone = ["*"] * _FIELDS
     alone[place] = field
     # croniter takes a checksum of this, in which names of one length would give fields that go together.
     seed = hashlib.sha256(f"{who}/{place}".encode()).digest()

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from evergreen.alert_spec import Channel
-from evergreen.cron import spread
+from evergreen.cron import spread, whose
 from evergreen.durations import Duration, DurationField
 from evergreen.gate_spec import Gate, Tier
 from evergreen.monitor_spec import Monitor, Score
@@ -334,9 +334,9 @@ class ModelSpec(Section):
         for key in ("score", "monitor"):
             section = given.get(key)
             if isinstance(section, dict) and "schedule" in section:
-                found[key] = section | {"schedule": _spread(section["schedule"], f"{name}/{key}")}
+                found[key] = section | {"schedule": _spread(section["schedule"], whose(name, key))}
         if "schedule" in given:
-            found["schedule"] = _spread(given["schedule"], str(name))
+            found["schedule"] = _spread(given["schedule"], whose(name))
         return found
 
     @property

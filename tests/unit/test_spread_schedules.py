@@ -62,6 +62,8 @@ def test_the_file_s_schedules_become_plain_ones_that_differ(tmp_path):
         ("H(5-1) 6 1 * *", "not a cron expression"),
         ("H/0 6 1 * *", "not a cron expression"),
         ("H H 1 *", "not a cron expression"),
+        ("0 6 1 * * H", "not a cron expression"),
+        ("0 6 1 * H H H", "not a cron expression"),
         ("HH 6 1 * *", "not a cron expression"),
         ("H H H * *", r"write H\(1-28\)"),
         ("H 6 30 2 *", "never comes due"),
@@ -71,3 +73,19 @@ def test_what_no_month_has_and_what_would_differ_each_time_is_refused(tmp_path, 
     (problem,) = lint([write_model(tmp_path, (MONTHLY, f"schedule: {schedule}"))])
     assert re.search(why, str(problem))
     assert schedule in str(problem)
+
+
+def test_a_day_that_the_month_of_this_very_model_lacks_is_refused(tmp_path):
+    """Each name has a month of its own, so one model's schedule may hold where another's does not."""
+    schedule = "0 0 30 H *"
+    month = {name: spread(schedule, f"{name}/score").split()[3] for name in NAMES}
+    in_february, other = (
+        next(name for name in NAMES if (month[name] == "2") is february) for february in (True, False)
+    )
+    section = f"score: {{schedule: {schedule}, window: 1 day}}\ngate:\n"
+    problems = {
+        name: lint([write_model(tmp_path, ("gate:\n", section), name=name)])
+        for name in (in_february, other)
+    }
+    assert problems[other] == []
+    assert "'0 0 30 2 *' for this model, never comes due" in str(problems[in_february][0])
