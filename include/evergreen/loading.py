@@ -33,6 +33,7 @@ NOT_DECIDING: dict[str, Any] = {
     "alerts": True,
     "stale_after": True,
     "pods": True,
+    "pool": True,
     "release": {"approval": True},
 }
 """What of a spec says nothing about how a challenger is made and judged."""

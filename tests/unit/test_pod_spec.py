@@ -159,9 +159,9 @@ def test_a_file_with_pods_is_read_and_written_alike(tmp_path):
     assert ModelSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
-def test_pods_do_not_make_another_candidate(tmp_path):
-    without = load_model(write_model(tmp_path)).digest
-    with_pods = load_model(
-        write_model(tmp_path, ("gate:\n", "pods: {steps: {train: {gpu: 1}}}\ngate:\n"))
-    )
-    assert with_pods.digest == without
+@pytest.mark.parametrize("more", ["pods: {steps: {train: {gpu: 1}}}", "pool: retraining"])
+def test_where_tasks_run_does_not_make_another_candidate(tmp_path, more):
+    without = load_model(write_model(tmp_path))
+    placed = load_model(write_model(tmp_path, ("gate:\n", f"{more}\ngate:\n")))
+    assert placed.spec != without.spec
+    assert placed.digest == without.digest
