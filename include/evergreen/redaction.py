@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from functools import partial
 from urllib.parse import quote, quote_plus
 
@@ -80,28 +80,31 @@ def redact(text: str) -> str:
     >>> redact("postgresql://bob:hunter22@db/x")
     'postgresql://bob:***@db/x'
     """
-    for secret in sorted(_secrets, key=len, reverse=True):
+    secrets = sorted(_secrets, key=len, reverse=True)  # a copy: other threads may hide more meanwhile
+    for secret in secrets:
         text = text.replace(secret, MASK)
     if CUT in text:
-        text = _without_beginnings(text)
+        text = _without_beginnings(text, secrets)
     text = _URL_PASSWORD.sub(rf"\g<head>{MASK}", text)
     text = _SECRET_ARGUMENT.sub(rf"\g<head>{MASK}", text)
     return _KNOWN_SECRET.sub(rf"\g<head>{MASK}", text)
 
 
-def _without_beginnings(text: str) -> str:
-    """Mask what is left of a secret where a text was cut within it."""
-    heads = {secret[:SHORTEST_SECRET] for secret in _secrets}
-    longest = max(map(len, _secrets), default=0)
+def _without_beginnings(text: str, secrets: Sequence[str]) -> str:
+    """Mask what is left of a secret where a text was cut within it; the longest secret comes first."""
+    if not secrets:
+        return text
+    heads = {secret[:SHORTEST_SECRET] for secret in secrets}
     *cut, last = text.split(CUT)
-    return CUT.join([*(_without_beginning(part, heads, longest) for part in cut), last])
+    return CUT.join([*(_without_beginning(part, heads, secrets) for part in cut), last])
 
 
-def _without_beginning(part: str, heads: set[str], longest: int) -> str:
+def _without_beginning(part: str, heads: Set[str], secrets: Sequence[str]) -> str:
+    longest = len(secrets[0])
     for start in range(max(0, len(part) - longest), len(part) - SHORTEST_SECRET + 1):
         if part[start : start + SHORTEST_SECRET] in heads:
             left = part[start:]
-            if any(secret.startswith(left) for secret in _secrets):
+            if any(secret.startswith(left) for secret in secrets):
                 return part[:start] + MASK
     return part
 

@@ -3,6 +3,12 @@
 import base64
 import html
 import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from secrets import token_hex
+from threading import Event
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -147,3 +153,32 @@ def test_json_stays_json_where_a_url_in_it_is_masked():
 def test_a_secret_of_a_known_form_is_masked_though_nobody_registered_it(secret):
     assert "AbCdEfGh1234" not in redact(f"posted to {secret}, and more")
     assert redact(f"posted to {secret}, and more").endswith("***, and more")
+
+
+def test_secrets_that_are_hidden_while_another_thread_masks_do_not_disturb_it():
+    for secret in (SECRET, *(token_hex(16) for _ in range(100))):
+        hide(secret)
+    ended = Event()
+
+    def hide_more() -> None:
+        while not ended.is_set():
+            hide(token_hex(16))
+
+    with ThreadPoolExecutor(1) as pool, switching_often():
+        hiding = pool.submit(hide_more)
+        try:
+            texts = {redact(f"{SECRET}, and {SECRET[:8]}…") for _ in range(50)}
+        finally:
+            ended.set()
+        hiding.result()
+    assert texts == {"***, and ***…"}
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
