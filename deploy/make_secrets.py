@@ -85,26 +85,31 @@ TOGETHER = (
 
 
 def make(folder: Path, say: Callable[[str], None] = print) -> None:
-    """Make every secret file that `folder` lacks, readable by their owner only.
+    """Make every secret file that is missing or empty in `folder`, readable by their owner only.
 
     Raises:
         SystemExit: some files of a group are there and others are not.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = _made()
-    missing = [name for name in made if not (folder / name).is_file()]
+    missing = [name for name in made if not _holds_something(folder / name)]
     for group in TOGETHER:
         if group & {*missing} and not group <= {*missing}:
             gone, kept = (", ".join(sorted(names)) for names in (group & {*missing}, group - {*missing}))
             raise SystemExit(
-                f"{folder}: {gone} is missing and holds the same secret as {kept}. "
+                f"{folder}: {gone} is missing or empty and holds the same secret as {kept}. "
                 "Put it back from your backup, or delete those too and run this again."
             )
     for name in missing:
         path = folder / name
-        path.touch(mode=0o600)
+        path.touch()
+        path.chmod(0o600)
         path.write_text(made[name], encoding="utf-8")
     say(f"{folder}: {len(missing)} made, {len(made) - len(missing)} kept")
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def name_user(environment: Path, uid: int) -> None:

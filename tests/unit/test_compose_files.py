@@ -75,6 +75,18 @@ def test_made_again_a_secret_is_kept_and_a_missing_one_is_made(tmp_path):
     assert changed == {"ledger_pgpass"}
 
 
+def test_a_secret_that_a_full_disk_left_empty_is_made_as_one_that_is_missing(tmp_path):
+    made(tmp_path)
+    path = tmp_path / "ledger_pgpass"
+    path.write_text("")
+    path.chmod(0o644)
+    assert made(tmp_path)["ledger_pgpass"].startswith("*:*:ledger:ledger:")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (tmp_path / "broker_url").write_text("")
+    with pytest.raises(SystemExit, match=r"broker_url is missing or empty .* as redis\.conf"):
+        made(tmp_path)
+
+
 def test_half_of_a_shared_secret_is_not_made_anew(tmp_path):
     made(tmp_path)
     (tmp_path / "broker_url").unlink()
