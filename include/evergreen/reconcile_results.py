@@ -17,6 +17,7 @@ FindingKind = Literal[
     "unserved_request",
     "stuck_request",
     "cut_off",
+    "over",
     "unmended",
     "not_looked_at",
 ]
@@ -33,6 +34,7 @@ FindingKind = Literal[
     unserved_request    a request that waits, and that no run serves
     stuck_request       a request that is older than any should become
     cut_off             what an earlier pass began and did not write down as done
+    over                what people were told and that is so no more
     unmended            what could not be mended or looked at, and will not be by trying again
     not_looked_at       a model, or a part of it, that could not be looked at now
 """

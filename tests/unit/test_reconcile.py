@@ -13,7 +13,7 @@ import pytest
 from evergreen import steps
 from evergreen.approval_results import Answer
 from evergreen.entry_keys import entry_key
-from evergreen.errors import StoreUnavailable
+from evergreen.errors import BadConfiguration, StoreUnavailable
 from evergreen.hand import Deed
 from evergreen.ports import Pointer
 from evergreen.reconcile_results import Finding, Reconciliation
@@ -22,6 +22,7 @@ from evergreen.steps import hand, memory, requests
 from evergreen.steps.approve import answer
 from evergreen.steps.reconcile import Circumstances, known_models, reconcile
 from evergreen.steps.reconcile.circumstances import STUCK_AFTER, WAKE_AFTER, grace_of
+from evergreen.steps.reconcile.one_pass import BY_WHOMEVER
 from evergreen.watch_questions import past_requests
 from evergreen.watch_results import RequestTaken, RetrainRequest
 from tests.fakes.bench import APRIL, MARCH, MAY, Bench, pinned
@@ -101,6 +102,10 @@ def cut_at_release(bench: Bench, run: str = "one", as_of: datetime = MARCH) -> s
 
 def down(*_: object) -> None:
     raise StoreUnavailable("the registry did not answer")
+
+
+def refused(*_: object) -> None:
+    raise BadConfiguration("the registry does not know this login")
 
 
 def request(as_of: datetime = APRIL) -> RetrainRequest:
@@ -557,7 +562,64 @@ def test_what_was_done_and_not_written_down_is_written_down_by_the_next_pass(ben
     assert came(once(bench)) == [("cut_off", "mended")]
     (done,) = bench.ledger.bodies("reconciled")
     (intended,) = bench.ledger.bodies("reconcile_intended")
-    assert done == intended
+    assert done == {**intended, "does": BY_WHOMEVER}
+    silent(bench)
+
+
+def test_what_could_not_be_mended_and_others_put_right_is_not_said_to_be_the_pass_s_own(bench):
+    bench.whole()
+    bench.registry.aliases["churn"]["champion"] = 7
+    move, bench.registry.move_champion = bench.registry.move_champion, down
+    assert came(once(bench)) == [("astray_champion", "left")]
+    bench.registry.move_champion = move
+    bench.registry.aliases["churn"]["champion"] = 1
+    bench.whole("two", APRIL, 0.95)
+    assert came(once(bench)) == [("cut_off", "mended")]
+    (done,) = bench.ledger.bodies("reconciled")
+    assert "by others" in done["does"]
+
+
+@pytest.mark.parametrize("part", ["releases", "state"])
+def test_what_cannot_be_looked_at_is_told_each_time_anew_and_that_it_is_over(bench, monkeypatch, part):
+    bench.whole()
+    ask(bench, request())
+    for times in (1, 2):
+        with monkeypatch.context() as patched:
+            if part == "releases":
+                patched.setattr(bench.registry, "champion", refused)
+            else:
+                patched.setattr("evergreen.steps.reconcile.requests.stuck", refused)
+            for _ in range(2):
+                assert once(bench).dealt[0].finding.refers_to == f"look/{part}"
+        assert len(bench.ledger.bodies("reconciled")) == 2 * times - 1
+        assert ("over", "mended") in came(once(bench))
+        assert [one["mends"] for one in bench.ledger.bodies("reconciled")] == [False, True] * times
+        silent(bench)
+
+
+def test_a_version_that_is_lost_again_after_it_was_restored_is_told_again(bench):
+    bench.whole()
+    versions, aliases = bench.registry.versions["churn"], bench.registry.aliases["churn"]
+    for times in (1, 2):
+        bench.registry.versions["churn"], bench.registry.aliases["churn"] = [], {}
+        assert came(once(bench)) == [("lost_version", "told")]
+        bench.registry.versions["churn"], bench.registry.aliases["churn"] = versions, aliases
+        assert came(once(bench)) == [("over", "mended")]
+        assert len(bench.ledger.bodies("reconciled")) == 2 * times
+        silent(bench)
+
+
+def test_what_could_not_be_mended_is_over_where_others_put_it_right(bench, monkeypatch):
+    bench.whole()
+    bench.registry.aliases["churn"]["champion"] = 7
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.registry, "move_champion", refused)
+        for _ in range(2):
+            assert came(once(bench)) == [("astray_champion", "left")]
+    bench.registry.aliases["churn"]["champion"] = 1
+    assert came(once(bench)) == [("cut_off", "mended"), ("over", "mended")]
+    told, over = (one for one in bench.ledger.bodies("reconciled") if one["kind"] == "unmended")
+    assert over["words"] == f"it is no longer so that {told['words']}"
     silent(bench)
 
 

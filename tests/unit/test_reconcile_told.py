@@ -85,6 +85,12 @@ def test_what_could_not_be_mended_is_over_once_it_is_mended():
     assert told(UNMENDED).severity == "high"
 
 
+@pytest.mark.parametrize("finding", [LOST, replace(LOST, kind="unknown_champion"), UNMENDED])
+def test_what_was_told_is_over_once_it_is_said_to_be_so_no_more(finding):
+    end = told(replace(finding, mends=True))
+    assert (end.name, end.closes) == ("recovered", (told(finding).cause,))
+
+
 def test_a_lost_version_is_over_once_another_serves(bench):
     bench.whole()
     report = RunReport("churn/x", "churn", APRIL, "promoted", 1, 2, "churn: promoted version 2")

@@ -13,18 +13,20 @@ from evergreen.watch_results import RequestClosed
 WORTH_A_WORD = frozenset({"unfinished_release", "astray_target", "astray_champion"})
 """What is told though it was mended; of the rest the entries tell that it brings about."""
 ENDED_BY_A_RELEASE = ("lost_version", "unknown_champion")
-"""Causes of incidents that are over once another version serves."""
+"""Causes of incidents that are over once another version serves, or a pass finds them so no more."""
 
 
 def reconciled(entry: Entry, _: Context) -> Event:
     """Return what was mended, or what a person must see to.
 
-    What is mended ends the incident of an earlier pass that could not mend it.
+    What is mended ends the incident of an earlier pass that could not mend it; what was told and is
+    so no more ends its own.
     """
     finding = from_json(Finding, entry.body)
     if not finding.mends:
         return _stuck(entry, finding)
     told = finding.kind in WORTH_A_WORD
+    over = finding.kind in (*ENDED_BY_A_RELEASE, "unmended")
     name: EventName = "reconciled" if told else "recovered"
     return Event(
         key=entry.key,
@@ -34,7 +36,7 @@ def reconciled(entry: Entry, _: Context) -> Event:
         severity="medium" if told else "low",
         headline=shown(f"{entry.model}: {finding.does}, for {finding.words}."),
         lines=lines_of(_how_to_go_on(finding)),
-        closes=(f"stuck/{finding.kind}/{finding.refers_to}",),
+        closes=(_cause(finding) if over else f"stuck/{finding.kind}/{finding.refers_to}",),
         command=finding.command,
     )
 
@@ -57,7 +59,6 @@ def request_closed(entry: Entry, _: Context) -> Event:
 def _stuck(entry: Entry, finding: Finding) -> Event:
     waits = finding.kind == "stuck_request"
     severity: Severity = "medium" if waits else "high"
-    whole = finding.kind in ENDED_BY_A_RELEASE
     return Event(
         key=entry.key,
         name="stuck",
@@ -66,10 +67,15 @@ def _stuck(entry: Entry, finding: Finding) -> Event:
         severity=severity,
         headline=shown(f"{entry.model}: {finding.words}."),
         lines=lines_of([f"What to do: {finding.does}."]),
-        cause=finding.kind if whole else f"stuck/{finding.refers_to}",
+        cause=_cause(finding),
         signature=finding.refers_to,
         command=finding.command,
     )
+
+
+def _cause(finding: Finding) -> str:
+    whole = finding.kind in ENDED_BY_A_RELEASE
+    return finding.kind if whole else f"stuck/{finding.refers_to}"
 
 
 def _how_to_go_on(finding: Finding) -> list[str]:

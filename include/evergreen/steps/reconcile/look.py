@@ -15,7 +15,7 @@ from evergreen.redaction import redact
 from evergreen.results import from_json
 from evergreen.steps.reconcile import questions, releases, requests, runs
 from evergreen.steps.reconcile.circumstances import Circumstances
-from evergreen.steps.reconcile.written import holder_of, recorded_key
+from evergreen.steps.reconcile.written import holder_of, named, no_longer, recorded_key, told
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> list
             found.append(not_looked_at(model, name, exc))
             whole = False  # what an earlier pass began may be still to be done
     cut_off = _cut_off(workspace, model, found) if whole else ()
-    return [*found, *cut_off, *stuck]
+    over = _over(workspace, model, found) if whole else ()
+    return [*found, *cut_off, *over, *stuck]
 
 
 def not_looked_at(model: str, part: str, exc: Exception) -> Finding:
@@ -81,5 +82,14 @@ def _cut_off(workspace: Workspace, model: str, found: list[Finding]) -> Iterator
                 "cut_off",
                 entry.key,
                 f"an earlier pass was cut off after it found that {begun.words}",
-                "it is written down as done",
+                "it is written down as put right",
             )
+
+
+def _over(workspace: Workspace, model: str, found: list[Finding]) -> Iterator[Finding]:
+    """Yield what people were told and that is so no more; a stuck request ends by its own entry."""
+    names = [named(one) for one in found]
+    still = {*names, *(f"unmended/{name}" for name in names)}
+    for one in told(workspace.ledger, model):
+        if one.kind != "stuck_request" and named(one) not in still:
+            yield Finding(model, "over", named(one), no_longer(one), "people are told that it is over")

@@ -26,6 +26,7 @@ from evergreen.workspace import Workspace
 log = logging.getLogger(__name__)
 
 MOST_ROUNDS = 4
+BY_WHOMEVER = "it was put right, by an earlier pass that was cut off or by others"
 _ONCE = frozenset({"unserved_request"})
 """What is done over and over until it helps, and written down once."""
 _PASSES = frozenset({"not_looked_at", "unserved_request"})
@@ -78,7 +79,11 @@ def _dealt_with(
     except LedgerUnavailable:
         raise
     except Exception as exc:  # noqa: BLE001 - whatever it is, it is this model's alone
-        return [_left(not_looked_at(model, "state", exc), exc)]
+        left = _left(not_looked_at(model, "state", exc), exc)
+        if not left.passes:
+            with suppress(LeaseLost):
+                written.tell(workspace.ledger, left.finding)
+        return [left]
 
 
 def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> list[Dealt]:
@@ -129,7 +134,10 @@ def _mend(workspace: Workspace, finding: Finding, circumstances: Circumstances, 
     ledger = workspace.ledger
     try:
         if finding.kind == "cut_off":
-            written.record(ledger, finding.refers_to, lease)
+            written.record(ledger, finding.refers_to, lease, BY_WHOMEVER)
+            return Dealt(finding, "mended")
+        if finding.kind == "over":
+            written.end(ledger, finding, lease)
             return Dealt(finding, "mended")
         known = finding.kind in _ONCE and written.stands(ledger, finding)
         intended = None if known else written.intend(ledger, finding, lease)
@@ -163,7 +171,7 @@ def _unmended(finding: Finding, why: str) -> Finding:
     return Finding(
         finding.model,
         "unmended",
-        f"{finding.kind}/{finding.refers_to}",
+        written.named(finding),
         f"{finding.words}, and that could not be mended: {why}",
         "a person must look",
         mends=False,

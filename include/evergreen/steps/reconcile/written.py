@@ -4,18 +4,20 @@
     reconciled          after it, with the same body; or, of what a person must do, by itself
 
 The key is made of what was found. The same thing found a second time, after it was mended, is counted;
-what is only told, or done over and over until it helps (waking a retrain), is written once.
+what is done over and over until it helps (waking a retrain) is written once. What is only told is
+written once, too, until a look finds it no longer so and that is written: then it is told anew.
 """
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.failpoints import failpoint
-from evergreen.ports import Lease, Ledger
+from evergreen.ports import Entry, Lease, Ledger
 from evergreen.reconcile_results import Finding
-from evergreen.results import to_json
+from evergreen.results import from_json, to_json
 from evergreen.steps.brief_lease import briefly
 
 INTENDED, DONE = "reconcile_intended", "reconciled"
@@ -36,18 +38,15 @@ def intend(ledger: Ledger, finding: Finding, lease: Lease) -> str:
     Raises:
         LeaseLost: another pass, or a run, took over.
     """
-    for number in itertools.count(1):
-        if ledger.find(entry_key(DONE, finding.run_key, number)) is None:
-            break
-    key = entry_key(INTENDED, finding.run_key, number)
+    key = entry_key(INTENDED, finding.run_key, _free_number(ledger, finding))
     if ledger.find(key) is None:
         ledger.append(INTENDED, key, to_json(finding), lease)
         failpoint("reconcile.intended")
     return key
 
 
-def record(ledger: Ledger, intended: str, lease: Lease) -> None:
-    """Write down that what was intended is done. Safe to repeat.
+def record(ledger: Ledger, intended: str, lease: Lease, does: str | None = None) -> None:
+    """Write down that what was intended is done, or what is known of that. Safe to repeat.
 
     Raises:
         LeaseLost: another pass, or a run, took over.
@@ -55,21 +54,56 @@ def record(ledger: Ledger, intended: str, lease: Lease) -> None:
     found = ledger.find(intended)
     if found is None:
         raise AssertionError("what is done was intended")
-    ledger.append(DONE, recorded_key(intended), found.body, lease)
+    body = found.body if does is None else {**found.body, "does": does}
+    ledger.append(DONE, recorded_key(intended), body, lease)
     failpoint("reconcile.recorded")
 
 
 def tell(ledger: Ledger, finding: Finding) -> None:
-    """Write down once what a person must see to; a run at work on the model is not in the way."""
-    key = entry_key(DONE, finding.run_key)
+    """Write down what a person must see to, unless it stands; a run at work is not in the way."""
 
     def write(lease: Lease) -> None:
-        if ledger.find(key) is None:
+        if not _is_told(ledger, finding):
+            key = entry_key(DONE, finding.run_key, _free_number(ledger, finding))
             ledger.append(DONE, key, to_json(finding), lease)
             failpoint("reconcile.told")
 
-    if ledger.find(key) is None:
+    if not _is_told(ledger, finding):
         briefly(ledger, finding.model, "alerts", write)
+
+
+def told(ledger: Ledger, model: str) -> list[Finding]:
+    """Return what people were told of a model and that nothing says is over."""
+    newest: dict[str, Entry] = {}
+    for entry in ledger.entries(model=model, kind=DONE):
+        newest[run_key_of(entry.key)] = entry
+    findings = (from_json(Finding, entry.body) for entry in newest.values())
+    return [one for one in findings if not one.mends]
+
+
+def end(ledger: Ledger, over: Finding, lease: Lease) -> None:
+    """Write down that what people were told is over. Safe to repeat.
+
+    Raises:
+        LeaseLost: another pass, or a run, took over.
+    """
+    for one in told(ledger, over.model):
+        if over.refers_to == named(one):
+            body = replace(one, words=no_longer(one), does="nothing is left to do", mends=True)
+            ledger.append(
+                DONE, entry_key(DONE, one.run_key, _free_number(ledger, one)), to_json(body), lease
+            )
+            failpoint("reconcile.ended")
+
+
+def named(finding: Finding) -> str:
+    """Return a finding's name within its model, by which another one refers to it."""
+    return f"{finding.kind}/{finding.refers_to}"
+
+
+def no_longer(finding: Finding) -> str:
+    """Say that what was found is over."""
+    return f"it is no longer so that {finding.words}"
 
 
 def stands(ledger: Ledger, finding: Finding) -> bool:
@@ -86,3 +120,15 @@ def recorded_key(intended: str) -> str:
     kind, _, number = intended.partition("/")[0].partition("#")
     assert kind == INTENDED
     return entry_key(DONE, run_key_of(intended), int(number or 1))
+
+
+def _is_told(ledger: Ledger, finding: Finding) -> bool:
+    number = _free_number(ledger, finding) - 1
+    newest = ledger.find(entry_key(DONE, finding.run_key, number)) if number else None
+    return newest is not None and not newest.body["mends"]
+
+
+def _free_number(ledger: Ledger, finding: Finding) -> int:
+    """Return how many times a finding was written down, and one."""
+    numbers = itertools.count(1)
+    return next(n for n in numbers if ledger.find(entry_key(DONE, finding.run_key, n)) is None)
