@@ -18,7 +18,7 @@ from tests.simulation.world import Clock, World, model_file
 
 BOTH_WIN = 1
 """A seed at which the first two challengers win."""
-MORE_THAN_ANY = 90
+MORE_THAN_ANY = 200
 
 
 class Story:
