@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ def kill_supervisor(world: World, pick: float) -> Hit | None:
         parent = process.parent()
         if parent is not None and parent.pid not in world.airflow.pids.values():
             parent.kill()
-            return hit
+            return hit | _now()
     return None
 
 
@@ -140,4 +141,9 @@ def _signal_a_task(world: World, pick: float, sent: signal.Signals) -> Hit | Non
         process.send_signal(sent)
     except psutil.Error:
         return None
-    return hit
+    return hit | _now()
+
+
+def _now() -> Hit:
+    """Return when a signal was sent: the task to be hit may have begun after the move."""
+    return {"sent": datetime.now(UTC).isoformat()}

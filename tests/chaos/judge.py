@@ -66,7 +66,7 @@ def _runs(runs: list[dict], entries: list[Entry], log: list[dict]) -> Iterator[F
         if "run" in hit and (hit["dag"], hit["run"]) not in there:
             yield Finding("lost", f"run {hit['run']} of {hit['dag']}")
     finished = {entry.key.partition("/")[2] for entry in entries if entry.kind == "run_finished"}
-    begun = Counter(entry.key for entry in entries if entry.kind == "run_started")
+    begun = [entry.key for entry in entries if entry.kind == "run_started"]
     for run in runs:
         if run["state"] not in FINISHED:
             yield Finding("stuck", f"{run['dag_id']} {run['dag_run_id']}: {run['state']}")
@@ -156,7 +156,7 @@ def recoveries(world: World, log: list[dict]) -> list[float]:
             continue
         path = f"/api/v2/dags/{hit['dag']}/dagRuns/{hit['run_id']}/taskInstances/{hit['task_id']}/tries"
         tries = world.api._send("GET", path)["task_instances"]
-        killed = datetime.fromisoformat(line["when"])
+        killed = datetime.fromisoformat(hit["sent"])
         later = [
             (begun - killed).total_seconds()
             for one in tries
