@@ -27,6 +27,8 @@ COLUMNS = ("seq", "at", "model", "kind", "key", "body", "previous_hash", "hash")
 FAILURES = ("step_failed",)
 """What a failed try may leave besides: kinds of entries that no undisturbed run has."""
 IN_ANY_ORDER = ("told", "not_told")
+LOGBOOK = ("reconcile_intended", "reconciled")
+"""What passes of reconcile say of themselves: a later one says that an earlier one was cut off."""
 MADE_OF_EPOCHS = re.compile(r"(?<=/hand/)\d+$")
 NAMED_BY_CONTENT = re.compile(r"(?<=/reports/)[0-9a-f]{64}")
 """Folders of pages that hold random ids, and so another name each time."""
@@ -144,6 +146,8 @@ def look(url: str, home: Path) -> Left:
     entries, order = {}, []
     for row in ledger.rows:
         _, _, model, kind, key, body, *_ = row
+        if kind in LOGBOOK:
+            continue
         key = MADE_OF_EPOCHS.sub("N", key)
         entries[key] = [model, kind, json.loads(body.replace(str(home), "HOME"))]
         if kind not in IN_ANY_ORDER:

@@ -95,7 +95,7 @@ class PostgresBench(Bench):
         self.wire.arm(harm)
         os.kill(process, signal.SIGCONT)
         code = self.forks.end()
-        met = harm.done.wait(0)
+        met = harm.came_to_pass()
         broken = [*self._after_cut(stage, code), *self._after_retry(stage, crashes=1)]
         return Tried(
             *(self.name, stage.part, f"{deed} {where}", f"round {number} {words}"),

@@ -229,6 +229,11 @@ class Bench:
         yield from oracle.halves(self.place.home, stage.files_before, stage.files_after)
         yield from oracle.torn(ledger, self.place.home)
         yield from self._messages(crashes)
+        if stage.part == "reconcile":
+            yield from oracle.unfinished(ledger)
+            self.let_leases_expire()
+            if self.run("nothing_to_reconcile"):
+                yield f"a further pass finds something: {self.last_lines()}"
 
     def _messages(self, crashes: int) -> Iterator[str]:
         """Yield what is wrong with the messages that arrived while this part ran (L3)."""

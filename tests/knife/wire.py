@@ -31,7 +31,12 @@ class Harm:
     number: int
     where: Where
     do: Callable[[], bool] = lambda: False
+    taken: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
+
+    def came_to_pass(self) -> bool:
+        """Wait until the harm is done, and return whether its turn came at all."""
+        return self.taken.is_set() and self.done.wait(PATIENCE_SECONDS)
 
 
 class Wire:
@@ -61,6 +66,7 @@ class Wire:
             if self._harm is None or self._harm.number != len(self.rounds):
                 return None
             harm, self._harm = self._harm, None
+            harm.taken.set()
             return harm
 
     def _accept(self) -> None:
