@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -350,6 +351,26 @@ def test_what_an_adoption_gave_up_is_broken_for_who_does_not_know_of_it(copy, ro
     lost.write_text(json.loads(adopted.body)["gives_up"])
     found = run("ledger.db", "--checkpoints", lost, cwd=tmp_path)
     assert found.returncode == 1
-    assert f"--accept {adopted.seq}" in found.stdout
-    found = run("ledger.db", "--checkpoints", lost, "--accept", adopted.seq, cwd=tmp_path)
+    assert f"--accept {adopted.hash}" in found.stdout
+    found = run("ledger.db", "--checkpoints", lost, "--accept", adopted.hash, cwd=tmp_path)
     assert found.returncode == 0
+
+
+def test_who_knows_of_an_adoption_does_not_accept_another_one_in_its_place(rows, kept, tmp_path):
+    adopted = next(row for row in rows if row.kind == "adopted")
+    gives_up_all = json.dumps(json.loads(adopted.body) | {"era": 2**40, "since": 1})
+    forged = []
+    for row in rows:
+        body = gives_up_all if row.seq == adopted.seq else '{"forged":true}'
+        chained = verifier.Row(*astuple(row))._replace(
+            body=body, previous_hash=forged[-1].hash if forged else verifier.GENESIS
+        )
+        forged.append(
+            chained._replace(hash=verifier.hash_of(chained, chained.seq, chained.previous_hash))
+        )
+    export = tmp_path / "forged.jsonl"
+    export.write_text("\n".join(json.dumps(row._asdict()) for row in forged))
+    assert verifier.check(str(export), []).ok, "its own chain is whole"
+    for known in (adopted.hash, adopted.seq):
+        found = run(export, "--checkpoints", kept, "--accept", known, cwd=tmp_path)
+        assert (found.returncode, found.stdout.splitlines()[-1][:18]) == (1, "BROKEN at entry 1:")

@@ -75,7 +75,7 @@ def verify(
     rows: Iterator[Row],
     head: tuple[int, str] | None,
     checkpoints: Sequence[dict[str, Any]],
-    accepted: Sequence[int],
+    accepted: Sequence[str],
 ) -> Answer:
     """Check rows in order of `seq`, the head stored beside them (if any), and the checkpoints."""
     kept: dict[int, list[dict[str, Any]]] = {}
@@ -83,7 +83,7 @@ def verify(
         kept.setdefault(one["seq"], []).append(one)
     seq, last, first = 0, GENESIS, None
     wrong: list[tuple[dict[str, Any], str]] = []
-    adoptions: list[tuple[int, Any]] = []
+    adoptions: list[tuple[int, str, Any]] = []
     broken: tuple[int, str] | None = None
     for row in rows:
         broken = break_at(row, seq, last, head)
@@ -91,7 +91,7 @@ def verify(
             break
         seq, last, first = row.seq, row.hash, first or row.hash
         if (row.model, row.kind) == ("evergreen", "adopted"):
-            adoptions.append((seq, json.loads(row.body)))  # which the hash vouches for
+            adoptions.append((seq, last, json.loads(row.body)))  # which the hash vouches for
         for one in kept.pop(seq, ()):
             if one["hash"] != last or one["at"] != row.at:
                 wrong.append((one, f"replaced: entry {seq} is not that of the checkpoint"))
@@ -113,21 +113,19 @@ def judged(
     last: str,
     broken: tuple[int, str] | None,
     wrong: Sequence[tuple[dict[str, Any], str]],
-    adoptions: Sequence[tuple[int, Any]],
-    accepted: Sequence[int],
+    adoptions: Sequence[tuple[int, str, Any]],
+    accepted: Sequence[str],
 ) -> Answer:
     """Name the first bad entry: of the chain, or of a checkpoint that no accepted adoption gave up."""
     found = [] if broken is None else [broken]
-    adopted = []
     for one, what in wrong:
-        by = [at for at, body in adoptions if gives_up(body, one)]
-        if any(at in accepted for at in by):
-            continue
+        by = [(at, its_hash) for at, its_hash, body in adoptions if gives_up(body, one)]
+        if any(its_hash in accepted for _, its_hash in by):
+            continue  # not by number: another entry may stand there by now
         bad = min(one["seq"], seq + 1) if what.startswith("missing") else one["seq"]
-        hint = f"; entry {by[0]} gave it up: --accept {by[0]}, if you know of that" if by else ""
+        hint = "; entry {} gave it up: --accept {}, if you know of that".format(*by[0]) if by else ""
         found.append((bad, what + hint))
-    for at, body in adoptions:
-        adopted.append(f"entry {at}: {body}")
+    adopted = [f"entry {at} with hash {its_hash}: {body}" for at, its_hash, body in adoptions]
     if not found:
         return Answer(True, seq, last, adopted=tuple(adopted))
     bad, what = min(found, key=lambda one: one[0])  # of two, what the chain says
@@ -252,7 +250,7 @@ def read_export(path: str, first: str) -> Iterator[Row]:
             yield Row(int(cells[0]) if re.fullmatch("-?[0-9]{1,18}", cells[0]) else cells[0], *cells[1:])
 
 
-def check(path: str, checkpoints: Sequence[str], accepted: Sequence[int] = ()) -> Answer:
+def check(path: str, checkpoints: Sequence[str], accepted: Sequence[str] = ()) -> Answer:
     """Verify a ledger file; raises Unreadable where nothing can be told."""
     kept = read_checkpoints(checkpoints)
     try:
@@ -276,7 +274,7 @@ def main() -> int:
         "--checkpoints", nargs="+", default=[], metavar="PATH", help="files or folders of checkpoints"
     )
     parser.add_argument(
-        "--accept", nargs="+", type=int, default=[], metavar="SEQ", help="adoptions that you know of"
+        "--accept", nargs="+", default=[], metavar="HASH", help="hashes of adoptions that you know of"
     )
     given = parser.parse_args()
     try:
