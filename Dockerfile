@@ -14,5 +14,5 @@ COPY constraints.txt /tmp/
 RUN --mount=type=bind,from=wheel,source=/tmp/wheels,target=/tmp/wheels \
     pip install --no-cache-dir --constraint /tmp/constraints.txt boto3 \
     "$(echo /tmp/wheels/*.whl)[airflow,alerts,celery,evidently,postgres,s3]"
-COPY deploy/init.py deploy/healthy.py /opt/airflow/deploy/
+COPY deploy/command.py deploy/healthy.py deploy/init.py /opt/airflow/deploy/
 USER airflow

@@ -16,9 +16,10 @@ from tests.integration.compose import FILE, ROOT, interpolated, read, services
 
 ENVIRON = {"EVERGREEN_UID": "1000"}
 ONCE = {"volumes", "init"}
+ASKED = {"evergreen"}
 DOCUMENT = read()
 SERVICES = services(ENVIRON)
-LASTING = sorted(SERVICES.keys() - ONCE)
+LASTING = sorted(SERVICES.keys() - ONCE - ASKED)
 
 
 def raw(name: str) -> dict[str, Any]:
@@ -75,6 +76,23 @@ def test_a_service_that_ends_is_waited_for(name):
     assert set(waits) == {"service_completed_successfully"}
 
 
+@pytest.mark.parametrize("name", sorted(ASKED))
+def test_a_service_for_people_is_started_when_they_ask_only_and_nothing_waits_for_it(name):
+    assert raw(name)["profiles"] == [name]
+    assert raw(name)["restart"] == "no"
+    assert not [one.name for one in SERVICES.values() if name in one.needs]
+
+
+def test_a_command_of_people_has_what_a_task_has_to_reach_ledger_registry_store_and_targets():
+    def evergreen(name: str) -> dict[str, str]:
+        return {k: v for k, v in SERVICES[name].environment.items() if k.startswith("EVERGREEN_")}
+
+    assert evergreen("evergreen") == evergreen("worker")
+    assert {*raw("worker")["networks"]} - {*raw("evergreen")["networks"]} == {"broker"}
+    mounts = [mount for mount in raw("worker")["volumes"] if mount["source"] != "logs"]
+    assert raw("evergreen")["volumes"] == mounts
+
+
 def test_nothing_is_started_before_what_it_stands_on_is_healthy():
     for service in SERVICES.values():
         for other, condition in service.needs.items():
@@ -125,14 +143,14 @@ def test_who_knows_the_ledger_is_not_who_knows_the_metadata_unless_callbacks_run
     def holders(secret: str) -> set[str]:
         return {one.name for one in SERVICES.values() if secret in one.secrets}
 
-    assert holders("ledger_pgpass") == {"worker", "dag-processor", "triggerer", "init"}
+    assert holders("ledger_pgpass") == {"worker", "dag-processor", "triggerer", "init", "evergreen"}
     assert holders("airflow_pgpass") == {
         *("api-server", "scheduler", "dag-processor", "triggerer"),
         "init",
     }
     assert holders("postgres_password") == {"postgres", "init"}
     assert holders("broker_url") == {"scheduler", "worker", "init"}
-    for name in ("worker", "mlflow"):
+    for name in ("worker", "mlflow", "evergreen"):
         assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in SERVICES[name].environment
 
 
@@ -141,7 +159,7 @@ def test_only_scheduler_and_workers_reach_the_broker_and_nobody_reaches_it_from_
         return {name for name in SERVICES if network in raw(name).get("networks", ())}
 
     assert members("broker") == {"redis", "scheduler", "worker"}
-    assert members("store") == {"store", "init", "mlflow", "worker"}
+    assert members("store") == {"store", "init", "mlflow", "worker", "evergreen"}
     for network in ("broker", "database", "store"):
         assert DOCUMENT["networks"][network] == {"internal": True}
     assert not {"redis", "postgres", "store", "init"} & members("front")

@@ -33,6 +33,7 @@ def module(name: str) -> ModuleType:
 
 make_secrets = module("make_secrets")
 init = module("init")
+command = module("command")
 
 
 def made(folder: Path) -> dict[str, str]:
@@ -153,6 +154,41 @@ def test_a_health_check_believes_what_the_server_says(status, component, code):
             [sys.executable, ROOT / "deploy" / "healthy.py", url, *component], capture_output=True
         )
     assert done.returncode == code
+
+
+def test_a_command_of_evergreen_finds_the_connection_of_the_store(tmp_path):
+    made(tmp_path / "secrets")
+    environment = {
+        "PATH": str(Path(sys.executable).parent),
+        "EVERGREEN_HOME": str(tmp_path),
+        "EVERGREEN_STORE": "s3://evergreen/store",
+        "EVERGREEN_STORE_CONNECTION": "evergreen_store",
+    }
+    rollback = ["rollback", "churn", "--why", "worse"]
+
+    def said(*command: str | Path, **more: str) -> str:
+        done = subprocess.run(
+            command, env=environment | more, cwd=tmp_path, capture_output=True, text=True
+        )
+        return done.stdout + done.stderr
+
+    assert "connection 'evergreen_store': no such connection" in said("evergreen", *rollback)
+    told = said(
+        *(sys.executable, ROOT / "deploy" / "command.py", *rollback),
+        CONNECTIONS=str(tmp_path / "secrets" / "connections.json"),
+    )
+    assert "no such connection" not in told
+    assert "churn" in told
+
+
+def test_connections_of_the_file_are_those_that_a_command_looks_for(tmp_path):
+    path = tmp_path / "connections.json"
+    hook = {"conn_type": "http", "host": "example.com", "password": "word"}
+    path.write_text(json.dumps({"warehouse": "postgres://bob@db/x", "hook": hook}))
+    found = command.with_connections({"HOME": "/home", "CONNECTIONS": str(path)})
+    assert found.pop("CONNECTIONS") == str(path)
+    assert json.loads(found.pop("AIRFLOW_CONN_HOOK")) == hook
+    assert found == {"HOME": "/home", "AIRFLOW_CONN_WAREHOUSE": "postgres://bob@db/x"}
 
 
 def test_a_health_check_fails_where_nobody_answers():
