@@ -636,7 +636,9 @@ def test_a_lease_that_a_run_takes_over_meanwhile_ends_the_pass(bench, clock):
         return look(name)
 
     bench.registry.champion = overtaken
-    assert came(once(bench)) == []
+    (one,) = once(bench).dealt
+    assert (one.finding.kind, one.became, one.passes) == ("astray_champion", "left", True)
+    assert "taken over" in one.why
     assert bench.ledger.holder("churn") == "churn/next"
     assert look("churn") == 7
 

@@ -95,6 +95,7 @@ def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> l
     lease = workspace.ledger.acquire(model, written.holder_of(model))
     failpoint("reconcile.leased")
     dealt: dict[str, Dealt] = {}
+    fresh: list[Finding] = []
     try:
         with workspace.ledger.keep(lease):
             for _ in range(MOST_ROUNDS):
@@ -112,6 +113,8 @@ def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> l
                 workspace.ledger.check(lease)
     except LeaseLost as exc:
         log.warning("another pass, or a run, took %s over: %s", model, exc)
+        for one in fresh:
+            dealt.setdefault(one.run_key, Dealt(one, "left", why_not(exc), passes=True))
     finally:
         with suppress(LedgerError):
             workspace.ledger.free(lease)
