@@ -46,6 +46,8 @@ def test_a_restored_older_backup_is_found_and_can_be_adopted(home, tmp_path, cap
     backup = shutil.copy(home / "ledger.db", tmp_path / "backup.db")
     append(home, 2)
     assert main(["checkpoint"]) == 0
+    (lost,) = (tmp_path / "kept").rglob("*5.json")
+    lost = shutil.copy(lost, tmp_path / "mail.txt")
     shutil.copy(backup, home / "ledger.db")
     capsys.readouterr()
     assert main(["audit", "--json"]) == 1
@@ -64,6 +66,9 @@ def test_a_restored_older_backup_is_found_and_can_be_adopted(home, tmp_path, cap
     assert "given up by an adoption: the checkpoint of entry 5" in capsys.readouterr().out
     assert main(["reconcile"]) == 0
     assert main(["reconcile", "--adopt", "--dry-run"]) == 0, "nothing is left to give up"
+    capsys.readouterr()
+    assert main(["audit", "--checkpoints", str(lost)]) == 0
+    assert "no checkpoint vouches for it" in capsys.readouterr().out, "the one there is was given up"
     assert not verifier.check(str(home / "ledger.db"), [str(tmp_path / "kept")]).ok
     with closing(sqlite3.connect(home / "ledger.db")) as connection:
         known = [of for (of,) in connection.execute("SELECT hash FROM entries WHERE kind = 'adopted'")]

@@ -95,7 +95,7 @@ def _say(found: Audit, held: Held, kept: Sequence[Checkpoint], wrong: Any) -> No
     if wrong != WHOLE:
         say(f"but it is not the ledger of its checkpoints, from entry {wrong[0]} at the latest")
         say(f"  {wrong[1]}; checkpoints agree with entries up to {held.agreed}")
-    elif kept:
+    elif held.agreed:
         vouching = counted(len(kept) - len(held.given_up), "checkpoint")
         say(f"held against {vouching}: entries up to {held.agreed:,} are what they were")
     else:
