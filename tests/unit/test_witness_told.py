@@ -103,6 +103,22 @@ def test_a_checkpoint_is_kept_and_a_silent_place_is_told_once_and_its_return_too
     assert "did not answer" in events[0].lines[0]
 
 
+def test_that_a_place_which_was_silent_contradicts_the_ledger_is_told_too(ledger):
+    place, other = Place(), FakeLedger()
+    open_one = messenger(ledger, LogChannel(type="log"), places=(place,))
+    place.down = True
+    keep_and_tell(open_one, NOW)
+    place.down = False
+    other.append("snapshot", "snapshot/other", {}, other.acquire("m", "m/other"))
+    keep_and_tell(messenger(other, LogChannel(type="log"), places=(place,)), NOW)
+    for place.down in (False, True, False):
+        keep_and_tell(open_one, NOW)
+    silent, against = told(ledger)
+    assert (silent.cause, silent.name) == (against.cause, against.name)
+    assert silent.signature != against.signature, "so that it brings something new"
+    assert "not the one" in against.lines[0]
+
+
 def test_the_days_checkpoint_of_a_ledger_that_is_behind_is_not_sent(ledger):
     place, other = Place(), FakeLedger()
     lease = other.acquire("m", "m/other")

@@ -26,14 +26,19 @@ log = logging.getLogger(__name__)
 class Witnessed:
     """What became of writing a checkpoint.
 
-    `kept` are the places that keep it now, `problems` says by place why another does not. `behind`: one
-    of them contradicts the ledger.
+    `kept` are the places that keep it now, `problems` says by place why another does not. Those of
+    `against` contradict the ledger.
     """
 
     checkpoint: Checkpoint | None
     kept: tuple[str, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
-    behind: bool = False
+    against: tuple[str, ...] = ()
+
+    @property
+    def behind(self) -> bool:
+        """Whether a place contradicts the ledger."""
+        return bool(self.against)
 
 
 def refuse_behind(ledger: Ledger, places: Sequence[CheckpointPlace]) -> None:
@@ -69,7 +74,7 @@ def witness(ledger: Ledger, places: Sequence[CheckpointPlace]) -> Witnessed:
     checkpoint = present(ledger) if places else None
     if checkpoint is None:
         return Witnessed(None)
-    kept, problems, behind = [], [], False
+    kept, problems, against = [], [], []
     for place in places:
         try:
             newest = place.newest()
@@ -79,13 +84,13 @@ def witness(ledger: Ledger, places: Sequence[CheckpointPlace]) -> Witnessed:
                 place.put(checkpoint)
             kept.append(place.uri)
         except LedgerBehind as exc:
-            behind = True
+            against.append(place.uri)
             problems.append((place.uri, _said(exc)))
         except LedgerError:
             raise
         except EvergreenError as exc:
             problems.append((place.uri, _said(exc)))
-    return Witnessed(checkpoint, tuple(kept), tuple(problems), behind)
+    return Witnessed(checkpoint, tuple(kept), tuple(problems), tuple(against))
 
 
 def witness_quietly(ledger: Ledger, places: Sequence[CheckpointPlace]) -> None:

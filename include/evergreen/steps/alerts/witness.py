@@ -31,7 +31,8 @@ CAUSE = "witness/"
 def keep_and_tell(messenger: Messenger, now: datetime) -> int:
     """Keep a checkpoint in every place that has not one as new; return how many places did not take it.
 
-    What a place says against it is told once, and once more when it is over.
+    What a place says against it is told once, and once more when it is over; that a silent place now
+    contradicts the ledger is news.
 
     Raises:
         LedgerUnavailable: the ledger's database did not answer.
@@ -45,7 +46,8 @@ def keep_and_tell(messenger: Messenger, now: datetime) -> int:
     for place in messenger.checkpoints:
         cause = _cause(place.uri)
         last, count = told.get(cause, (None, 0))
-        news = _news(place.uri, cause, said.get(place.uri), last)
+        signature = f"{cause}/against" if place.uri in done.against else cause
+        news = _news(place.uri, cause, signature, said.get(place.uri), last)
         if news is not None:
             notice(ledger, LEDGER, f"{cause}/{count + 1}", news)
     return len(done.problems)
@@ -88,13 +90,15 @@ def _about_a_place(entry: Entry) -> tuple[Notice, str | None]:
     return one, next((cause for cause in causes if cause.startswith(CAUSE)), None)
 
 
-def _news(place: str, cause: str, problem: str | None, last: Notice | None) -> Notice | None:
+def _news(
+    place: str, cause: str, signature: str, problem: str | None, last: Notice | None
+) -> Notice | None:
     """Return what is to be told of a place that was not told last."""
     was_wrong = last is not None and last.name == "unwitnessed"
     if problem is None:
         over = f"Checkpoints of the ledger are kept at {plain(place, 200)} again."
         return Notice("recovered", "low", over, closes=(cause,)) if was_wrong else None
-    if was_wrong:
+    if last is not None and was_wrong and signature in (last.signature, cause):
         return None
     log.error("no checkpoint was kept at %s: %s", place, problem)
     return Notice(
@@ -103,7 +107,7 @@ def _news(place: str, cause: str, problem: str | None, last: Notice | None) -> N
         f"No checkpoint of the ledger is kept at {plain(place, 200)}.",
         (problem, "Until it is, what is cut off from the ledger's end would not show there."),
         cause=cause,
-        signature=cause,
+        signature=signature,
         command="evergreen audit",
     )
 
