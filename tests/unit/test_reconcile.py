@@ -303,6 +303,12 @@ def test_a_silent_run_is_closed_after_a_grace_or_as_the_scheduler_says(
     silent(bench, run_ended=run_ended)
 
 
+def test_a_retrain_that_somebody_named_like_another_duty_is_closed_too(bench, clock):
+    bench.begin("score")
+    clock.wait(GRACE + MINUTE)
+    assert came(once(bench)) == [("abandoned_run", "mended")]
+
+
 def test_a_run_that_comes_back_after_it_was_closed_goes_on_and_ends_as_it_would_have(bench, clock):
     ask(bench, request())
     key = serve(bench)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from evergreen.approval import expired, lets_release
-from evergreen.approval_questions import standing
+from evergreen.approval_questions import airflow_run, standing
 from evergreen.entry_keys import run_key_of
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease, Ledger
@@ -81,8 +81,12 @@ def unended(ledger: Ledger, model: str) -> list[str]:
 
 
 def _is_retrain(run_key: str) -> bool:
-    """Return whether a run is a retrain, which alone says what it came to."""
-    return run_key.split("/")[1] not in ("score", "monitor", "hand", "reconcile")
+    """Return whether a run is a retrain, which alone says what it came to.
+
+    A retrain of Airflow may have any id, also the name of another duty.
+    """
+    others = ("score", "monitor", "hand", "reconcile")
+    return airflow_run(run_key) is not None or run_key.split("/")[1] not in others
 
 
 def _may_come_back(workspace: Workspace, run_key: str, circumstances: Circumstances) -> bool:
