@@ -179,7 +179,8 @@ class World:
 
 def _events() -> Iterator[tuple[int, str, float, int]]:
     for day in range(100):
-        yield day, str(date(2024, 1, 1) + timedelta(days=day)), day % 7 + 0.5, day % 2
+        late = (day % 7 > 3) is (day % 10 > 0)  # something to learn, with some noise
+        yield day, str(date(2024, 1, 1) + timedelta(days=day)), day % 7 + 0.5, int(late)
 
 
 @pytest.fixture
@@ -196,6 +197,7 @@ def succeed(world: World) -> None:
     world.web.answer(response("200 OK", token))
     for task in TASKS:
         world.execute(task, "good")
+    assert json.loads(world.returned[-1])["outcome"] == "promoted"
 
 
 def fail(world: World, run_id: str, *tasks: str) -> None:
