@@ -66,6 +66,14 @@ class CheckpointPlaceContract:
         assert place.newest() == at(5)
         assert [one for _, one in place.found()] == [None, None, None, at(5)]
 
+    def test_a_folder_where_a_file_belongs_and_the_other_way_round_do_not_silence_the_place(self, place):
+        place.put(at(5))
+        self.write("000000/0000000000000/0000000000000009.json/x", b"")
+        self.write("000002/0000000000009", b"")
+        self.write("000003", b"")
+        assert place.newest() == at(5)
+        assert [one for _, one in place.found()][-2:] == [None, at(5)]
+
     def test_a_place_with_nothing_but_garbage_is_not_an_empty_one(self, place):
         self.write("000000/0000000000000/0000000000000009.json", b"")
         with pytest.raises(ArtefactDamaged, match="no checkpoint"):

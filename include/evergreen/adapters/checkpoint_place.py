@@ -105,15 +105,27 @@ class CheckpointFiles:
                         yield name, found if found is not None and _name(found) == name else None
 
     def _read(self, name: str) -> Checkpoint | None:
+        """Return a file's checkpoint; None where it is none, or no file.
+
+        So nothing that somebody puts there makes the place seem silent.
+        """
+        try:
+            return _checkpoint(self._content(name))
+        except IsADirectoryError:
+            return None
+        except FileNotFoundError as exc:
+            if not nothing_there(exc):
+                raise
+            return None
+
+    def _content(self, name: str) -> bytes:
         place = local_path(self._uri)
         if place is not None:
             with (place / name).open("rb") as file:
-                content = file.read(LONGEST_FILE + 1)
-        else:
-            system, path = open_remote(self._uri, self._options(), self.uri)
-            too_long = system.info(f"{path}/{name}")["size"] > LONGEST_FILE
-            content = b"" if too_long else bytes(system.cat_file(f"{path}/{name}"))
-        return _checkpoint(content)
+                return file.read(LONGEST_FILE + 1)
+        system, path = open_remote(self._uri, self._options(), self.uri)
+        too_long = system.info(f"{path}/{name}")["size"] > LONGEST_FILE
+        return b"" if too_long else bytes(system.cat_file(f"{path}/{name}"))
 
     def _listed(self, folder: str) -> list[str]:
         """Return the names in a folder that can be ours, the greatest first."""
@@ -125,6 +137,8 @@ class CheckpointFiles:
                 system, path = open_remote(self._uri, self._options(), self.uri)
                 system.invalidate_cache()
                 names = [one.rpartition("/")[2] for one in system.ls(f"{path}/{folder}", detail=False)]
+        except NotADirectoryError:
+            return []
         except FileNotFoundError as exc:
             if place is None and not nothing_there(exc):
                 raise
