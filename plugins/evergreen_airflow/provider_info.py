@@ -26,6 +26,7 @@ STEP_MODULES = (
     "judge",
     "request",
     "tell",
+    "reconcile",
 )
 
 

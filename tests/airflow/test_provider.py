@@ -37,8 +37,11 @@ def test_every_setting_has_its_option_in_airflow_cfg():
 
 def test_every_step_is_named_as_an_operator_module():
     (operators,) = provider_info()["operators"]
-    tasks = [task for kind in (factory, score_dag, monitor_dag) for task in kind.OPERATORS] + ["tell"]
+    tasks = [task for kind in (factory, score_dag, monitor_dag) for task in kind.OPERATORS]
+    tasks += ["tell", "reconcile"]
     assert operators["python-modules"] == [f"evergreen_airflow.operators.{task}" for task in tasks]
+    of_files = {path.stem for path in (ROOT / "plugins/evergreen_airflow/operators").glob("[a-z]*.py")}
+    assert of_files - {*tasks} == {"invalid_spec"}, "that one tells of a file, and is no step"
 
 
 @pytest.mark.parametrize("kind", ["sensors", "triggers"])
