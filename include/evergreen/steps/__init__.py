@@ -5,6 +5,7 @@ there. It first looks for what an earlier try made, so killing it anywhere and r
 in the same state as never having been killed. Nothing here knows Airflow or any vendor.
 """
 
+from evergreen.pod_spec import RETRAIN_STEPS
 from evergreen.steps import approve
 from evergreen.steps.evaluate import evaluate
 from evergreen.steps.ingest import ingest
@@ -17,18 +18,7 @@ from evergreen.steps.score import score
 from evergreen.steps.train import train
 from evergreen.steps.validate import validate
 
-STEPS: tuple[str, ...] = (
-    "resolve_window",
-    "ingest",
-    "validate",
-    "train",
-    "evaluate",
-    "refit",
-    "register",
-    "approve",
-    "release",
-    "report",
-)
+STEPS = RETRAIN_STEPS
 
 __all__ = [
     "STEPS",
