@@ -29,6 +29,7 @@ from evergreen.names import did_you_mean, name_problem
 from evergreen.pod_checks import POD_CHECKS
 from evergreen.source_checks import SOURCES, file_patterns, passwords, queries
 from evergreen.source_spec import one_of
+from evergreen.spec import MOST_TAGS
 from evergreen.watch_checks import (
     columns_of_the_watch,
     distances_of_unordered_cells,
@@ -56,6 +57,7 @@ def check(document: Document, path: Path) -> list[Problem]:
     """Return every problem between the keys of the model file at `path`."""
     checks: tuple[Callable[[Document, Path], Iterator[Problem]], ...] = (
         _name,
+        _tags,
         _one_of_each,
         _schedule,
         _time_zone,
@@ -95,6 +97,13 @@ def _name(document: Document, path: Path) -> Iterator[Problem]:
             yield document.problem(
                 (), what, got=f"{path.name} and {twin.name}", fix="delete one of them"
             )
+
+
+def _tags(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
+    tags = document.find("tags", kind=list) or []
+    if len(tags) > MOST_TAGS:
+        allowed = f"at most {MOST_TAGS} entries"
+        yield document.problem(("tags",), "out of range", got=f"a list of {len(tags)}", allowed=allowed)
 
 
 def _one_of_each(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001

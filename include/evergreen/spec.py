@@ -46,6 +46,9 @@ def _day(value: object) -> date:
         raise ValueError(f"not a date; write it as 2013-01-01 ({exc})") from None
 
 
+MOST_TAGS = 50
+"""`checks` holds a file to it; what a ledger pinned before there was a bound is read all the same."""
+
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 
 
@@ -224,7 +227,10 @@ class ModelSpec(Section):
         examples=["ops-analytics@example.com"],
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        default=[], max_length=50, description="Extra tags of its DAGs.", examples=[["flights"]]
+        default=[],
+        description="Extra tags of its DAGs.",
+        examples=[["flights"]],
+        json_schema_extra={"maxItems": MOST_TAGS},
     )
     tier: Tier = Field(
         "medium",

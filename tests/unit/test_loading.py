@@ -91,6 +91,12 @@ def test_what_the_file_names_is_pinned_with_it(tmp_path):
     assert from_json(PinnedModel, json.loads(json.dumps(to_json(model)))) == model
 
 
+def test_a_file_that_was_pinned_before_tags_were_bounded_is_still_read(tmp_path):
+    pinned = to_json(load_model(write_model(tmp_path)))
+    pinned["spec"]["tags"] = [f"tag {number}" for number in range(60)]
+    assert len(from_json(PinnedModel, pinned).spec.tags) == 60
+
+
 def test_the_digest_follows_spec_query_and_suite_and_nothing_else(tmp_path):
     (tmp_path / "q.sql").write_text(QUERY)
     (tmp_path / "suite.yaml").write_text(SUITE)
