@@ -2,13 +2,13 @@
 process is killed there, or the call fails for a full or a broken disk. On PostgreSQL every round trip
 is: the connection is cut before the server hears or after it has answered, the process is killed, its
 session is ended; and at every commit the whole server is stopped at once and started again. A whole
-retrain is run on disks that are too small for it.
+retrain is run on a disk that fills up in each of its steps.
 
 After each cut, before anybody tries again: the chain verifies, what was acknowledged stands, no half
 file lies under a final name. After one retry: ledger, messages, registry, target and files are those of
 an undisturbed run. Parts that release are also left alone after a kill, and one pass of reconcile
-finishes them. A step that runs for seconds is sampled, by seed; what was tried stands beside the points
-there are.
+finishes them. Here a few points of each kind are drawn at every part, by seed; what was tried stands
+beside the points there are. Without `--most`, every point of the lighter parts is tried:
 
     make knife KNIFE_ARGS="--scenario ledger --cut kill"
 """

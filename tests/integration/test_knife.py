@@ -1,6 +1,6 @@
 """A part of what `make knife` does: calls cut off one at a time, and nothing lost.
 
-The whole of it takes an hour; this takes the ledger's operations and a few steps in a minute.
+The whole of it takes hours; this takes the ledger's operations and a few steps in a minute.
 """
 
 from __future__ import annotations

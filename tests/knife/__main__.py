@@ -108,7 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="kill, enospc, eio; on PostgreSQL cut, kill, terminate, stop",
     )
-    parser.add_argument("--most", type=int, default=0, help="cuts of a kind at a part; 0: all, or HEAVY")
+    parser.add_argument(
+        "--most",
+        type=int,
+        default=0,
+        help="cuts of a kind at a part; 0: all, or a sample where a part takes seconds",
+    )
     parser.add_argument("--seed", type=int, default=7, help="of what is sampled")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     return parser

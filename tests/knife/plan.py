@@ -22,6 +22,8 @@ PREPARING = ("second_version", "half_released", "nothing_to_reconcile")
 """Parts that only prepare: their steps are cut at under their own names."""
 HEAVY = {"track": 40, "train": 60, "evaluate": 20, "refit": 40, "score": 30, "judge": 12}
 """Parts that run for seconds, or make thousands of calls: of each kind of cut so many are sampled."""
+STEPS_ON_POSTGRES = 12
+"""Steps make hundreds of round trips, and harm is of seven kinds: so many of each are sampled."""
 
 ALONE = ("release", "report", "replace", "rollback")
 """Parts that nobody may try again: what they leave, one pass of reconcile finishes or closes."""
@@ -29,7 +31,7 @@ ALONE = ("release", "report", "replace", "rollback")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one of `workers` workers does; `most` bounds the cuts of a kind at a part, 0: HEAVY does."""
+    """What one of `workers` workers does; `most` bounds the cuts of a kind at a part, 0: `_most`."""
 
     scenario: str
     backend: str
@@ -71,20 +73,24 @@ def worked(order: Order) -> list[Part]:
         last = max(parts.index(one) for one in asked)
         for stage in bench.stages(parts[: last + 1], asked):
             found.append(_tried(bench, stage, order))
-            bad = sum(bool(one.broken) for one in found[-1].tried)
-            said = f"{bench.name}, {stage.part}: {len(found[-1].tried)} tried, {bad} bad"
-            print(said, file=sys.stderr, flush=True)
+            tried = found[-1].tried
+            bad, seconds = sum(bool(one.broken) for one in tried), sum(one.seconds for one in tried)
+            said = f"{bench.name}, {stage.part}: {len(tried)} tried, {bad} bad, {seconds:.0f} s"
+            print(said, *(broken for one in tried for broken in one.broken), sep="\n- ", file=sys.stderr)
     return found
 
 
 def _on_small_disks(order: Order) -> list[Part]:
-    sizes = space.SIZES[order.worker :: order.workers]
-    if order.backend != "sqlite" or not sizes:
+    if order.backend != "sqlite":
         return []
+    chosen = space.FREE_KIB
+    if order.most:
+        chosen = tuple(sorted(random.Random(order.seed).sample(chosen, min(order.most, len(chosen)))))
     parts = list(importlib.import_module(SCENARIOS["retrain"]).PARTS)
+    parts = parts[: parts.index(space.LAST_PART) + 1]
     with Bench("retrain", order.folder) as bench:
-        tried = space.tried_sizes(bench, parts[: parts.index(space.LAST_PART) + 1], sizes)
-        return [Part(bench.name, "disk full", len(space.SIZES), 0, tuple(tried))]
+        tried = space.tried_sizes(bench, parts, chosen[order.worker :: order.workers])
+        return [Part(bench.name, "full disk", len(space.FREE_KIB) * len(parts), 0, tuple(tried))]
 
 
 def _tried(bench: Bench, stage: Stage, order: Order) -> Part:
@@ -106,9 +112,16 @@ def _tried(bench: Bench, stage: Stage, order: Order) -> Part:
                 (RECONCILED, partial(bench.try_reconcile, stage, point)) for point in stage.points
             ]
     wanted = [one for one in all_of_it if not order.cuts or one[0].partition(" ")[0] in order.cuts]
-    chosen = list(_sampled(wanted, order.most or HEAVY.get(stage.part, 0), rng))
+    chosen = list(_sampled(wanted, _most(order, stage.part), rng))
     tried = tuple(call() for _, call in chosen[order.worker :: order.workers])
     return Part(bench.name, stage.part, len(wanted), stage.hidden, tried)
+
+
+def _most(order: Order, part: str) -> int:
+    """Return how many cuts of a kind are tried at a part; 0: all of them."""
+    if order.most or order.scenario != "retrain" or order.backend != "postgres":
+        return order.most or HEAVY.get(part, 0)
+    return min(HEAVY.get(part, STEPS_ON_POSTGRES), STEPS_ON_POSTGRES)
 
 
 def _sampled(

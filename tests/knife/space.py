@@ -1,4 +1,4 @@
-"""A whole retrain on disks of many sizes, each too small for it somewhere else.
+"""A whole retrain whose disk is full at each of its steps: so much is free when a step begins.
 
 What does not fit must fail loudly and leave the ledger readable; once there is space, the same task goes
 on, and the end is that of a retrain whose disk was never full.
@@ -19,11 +19,10 @@ from tests.knife.place import said
 from tests.knife.sweep import Bench, Tried, ended_words
 
 SCENARIO = "space"
-SIZES = tuple(f"{size}k" for size in (256, 512, *range(896, 2305, 128), 3072, 4096))
-"""MLflow's empty database alone takes one MiB, so the steps after it meet the larger ones."""
+FREE_KIB: tuple[int, ...] = (0, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""What is free when a step begins. MLflow's empty database takes one MiB, other steps much less."""
 ENOUGH = "256m"
 LAST_PART = "report"
-SPACE = "disk of "
 
 
 def missing() -> str | None:
@@ -34,44 +33,46 @@ def missing() -> str | None:
     return None if probe.returncode == 0 else f"nothing may be mounted here: {probe.stderr.strip()}"
 
 
-def tried_sizes(bench: Bench, parts: Sequence[str], sizes: Sequence[str]) -> list[Tried]:
-    """Run the parts on a disk of each size, and hold the end against two runs on a large one."""
+def tried_sizes(bench: Bench, parts: Sequence[str], free_kib: Sequence[int]) -> list[Tried]:
+    """Run the parts with so much space each, and hold the end against two runs on a large disk."""
     undisturbed = []
     for _ in range(2):
         bench.clear()
         for part in parts:
             bench.must_run(part)
         undisturbed.append(bench.look())
-    return [_tried(bench, parts, size, undisturbed) for size in sizes]
+    return [tried for free in free_kib for tried in _tried(bench, parts, free, undisturbed)]
 
 
-def _tried(bench: Bench, parts: Sequence[str], size: str, undisturbed: Sequence[Left]) -> Tried:
-    began, full = time.monotonic(), []
+def _tried(
+    bench: Bench, parts: Sequence[str], free_kib: int, undisturbed: Sequence[Left]
+) -> Iterator[Tried]:
+    """Yield what came of each part; the whole retrain's end is told with the last one."""
     home = bench.place.home
-    broken: list[str] = []
     bench.clear()
     bench.place.told.unlink(missing_ok=True)
-    with small_disk(home, size):
+    with small_disk(home, ENOUGH):
         (home / "tmp").mkdir()
         for part in parts:
-            if (code := bench.run(part)) == 0:
-                continue
-            full.append(f"{part} {ended_words(code)}")
-            broken += _left(bench)
+            began, broken = time.monotonic(), []
+            leave_free(home, free_kib)
+            code = bench.run(part)
+            if code:
+                broken += _left(bench)
             give_space(home)
-            if code := bench.run(part):
-                broken.append(f"with space, {part} {ended_words(code)}: {bench.last_lines()}")
-                break
-        if not broken:
-            broken += _left(bench)
-            broken += bench.look().differences(undisturbed)
-            broken += oracle.torn(oracle.read_ledger(bench.ledger), home)
-    met, ended = bool(full), "failed" if full else "ended whole"
-    where = "; ".join(full) or "all fitted"
-    return Tried(
-        *(bench.name, "a whole retrain", f"{SPACE}{size}", where, met, ended),
-        *(time.monotonic() - began, tuple(broken)),
-    )
+            again = bench.run(part) if code else 0
+            if again:
+                broken.append(f"with space, {part} {ended_words(again)}: {bench.last_lines()}")
+            elif part == parts[-1]:
+                broken += _left(bench)
+                broken += bench.look().differences(undisturbed)
+                broken += oracle.torn(oracle.read_ledger(bench.ledger), home)
+            yield Tried(
+                *(bench.name, "full disk", "full", f"{part}, {free_kib} KiB free", True),
+                *(ended_words(code), time.monotonic() - began, tuple(broken)),
+            )
+            if again:
+                return
 
 
 def _left(bench: Bench) -> Iterator[str]:
@@ -99,4 +100,15 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 def give_space(folder: Path) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={ENOUGH}", folder], check=True)
+    _resize(folder, ENOUGH)
+
+
+def leave_free(folder: Path, kib: int) -> None:
+    """Let a small disk be one on which so much is free, or a page where nothing lies on it yet."""
+    disk = os.statvfs(folder)
+    used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+    _resize(folder, str(used + kib * 1024 or disk.f_frsize))  # a size of 0 would bound nothing
+
+
+def _resize(folder: Path, size: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
