@@ -75,7 +75,8 @@ def worked(order: Order) -> list[Part]:
             found.append(_tried(bench, stage, order))
             tried = found[-1].tried
             bad, seconds = sum(bool(one.broken) for one in tried), sum(one.seconds for one in tried)
-            said = f"{bench.name}, {stage.part}: {len(tried)} tried, {bad} bad, {seconds:.0f} s"
+            done = f"{len(tried)} of {found[-1].points} tried, {bad} bad, {seconds:.0f} s"
+            said = f"{bench.name}, {stage.part}: {done}"
             print(said, *(broken for one in tried for broken in one.broken), sep="\n- ", file=sys.stderr)
     return found
 

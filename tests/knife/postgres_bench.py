@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tests.integration.postgres import Postgres, _other_user, find_binary, start_postgres
-from tests.knife.sweep import Bench, Stage, Tried, ended_words
+from tests.knife.sweep import EXPIRED, Bench, Stage, Tried, ended_words
 from tests.knife.wire import Harm, Where, Wire
 
 Deed = Literal["cut", "kill", "terminate", "stop"]
@@ -70,6 +70,10 @@ class PostgresBench(Bench):
         self.wire.arm(None)
         super().put_back(kept)
         self._put_tables(self._kept[kept])
+
+    def let_leases_expire(self) -> None:
+        with self._connected() as connection:
+            connection.execute(EXPIRED)
 
     def rounds(self, stage: Stage) -> list[str]:
         """Return the round trips of a part."""

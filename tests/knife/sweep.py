@@ -26,6 +26,7 @@ IN_ANY_ORDER = ("reconcile",)
 RECONCILED = "reconcile"
 ZIP_SECONDS = 2
 """How exactly a zip file, such as a model, tells when it was made."""
+EXPIRED = "UPDATE leases SET expires_at = '2000-01-01T00:00:00.000000Z'"
 LOG_LINES = 12
 
 
@@ -205,7 +206,7 @@ class Bench:
     def let_leases_expire(self) -> None:
         """Let as much time pass as a lease lasts."""
         with closing(sqlite3.connect(self.place.home / "ledger.db")) as database, database:
-            database.execute("UPDATE leases SET expires_at = '2000-01-01T00:00:00.000000Z'")
+            database.execute(EXPIRED)
 
     def _after_cut(self, stage: Stage, code: int) -> Iterator[str]:
         """Yield what must not be so even before anybody tries again."""
