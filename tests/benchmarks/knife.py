@@ -7,8 +7,9 @@ retrain is run on a disk that fills up in each of its steps.
 After each cut, before anybody tries again: the chain verifies, what was acknowledged stands, no half
 file lies under a final name. After one retry: ledger, messages, registry, target and files are those of
 an undisturbed run. Parts that release are also left alone after a kill, and one pass of reconcile
-finishes them. Here a few points of each kind are drawn at every part, by seed; what was tried stands
-beside the points there are. Without `--most`, every point of the lighter parts is tried:
+finishes them. First the ledger's operations on SQLite, at every point; then a few points of each kind at
+every part there is, drawn by seed. Without `--most`, all parts that do not take seconds are cut at every
+point:
 
     make knife KNIFE_ARGS="--scenario ledger --cut kill"
 """
@@ -19,5 +20,9 @@ import sys
 
 from tests.knife.__main__ import main
 
+WHOLE = ("--scenario", "ledger", "--backend", "sqlite")
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    broken = main(WHOLE)
+    print()
+    sys.exit(broken or main(sys.argv[1:]))

@@ -35,8 +35,14 @@ NAMED_BY_CONTENT = re.compile(r"(?<=/reports/)[0-9a-f]{64}")
 FENCE = re.compile(rb'"fence": \d+')
 BEING_MADE = re.compile(r"(^|/)(\.[^/]+|incoming|staging|tmp)(/|$)")
 """Paths under which nobody looks for a finished file."""
+WENT_WITHOUT = re.compile(
+    r"entries: alarm_reported/|files: store/watch/[^/]+/reports/N/[a-z.]+ is missing"
+)
+"""What may differ where a check's disk failed and the check went on: pages of an alarm are left out."""
 FINAL = ("store", "releases")
 VOLATILE = "…"
+MEASURED = ("load_ms", "median_ms", "p99_ms", "rows_per_second", "memory_bytes", "single_rows")
+"""Of how fast a model serves; a slow machine asks it for fewer single rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +108,8 @@ class Left:
                 common = wanted[key]
                 for other in others:
                     common = agreed(common, getattr(other, name)[key])
-                if not fits(found[key], common):
-                    yield f"{name}: {key} is {short(found[key])}, not {short(common)}"
+                for where, one, other in parting(found[key], common):
+                    yield f"{name}: {key}{where} is {short(one)}, not {short(other)}"
             if name != "entries":
                 yield from (f"{name}: {key} is there" for key in sorted(found.keys() - wanted.keys()))
                 yield from (f"{name}: {key} is missing" for key in sorted(wanted.keys() - found.keys()))
@@ -121,6 +127,18 @@ def agreed(one: Any, other: Any) -> Any:
 def fits(found: Any, common: Any) -> bool:
     """Return whether a value is one that undisturbed runs agree on."""
     return agreed(common, found) == common
+
+
+def parting(found: Any, common: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield every place at which a value is not what undisturbed runs agree on, and both."""
+    if isinstance(found, dict) and isinstance(common, dict) and found.keys() == common.keys():
+        for key in found:
+            yield from parting(found[key], common[key], f"{where}/{key}")
+    elif isinstance(found, list) and isinstance(common, list) and len(found) == len(common):
+        for number, pair in enumerate(zip(found, common, strict=True)):
+            yield from parting(*pair, f"{where}/{number}")
+    elif not fits(found, common):
+        yield where, found, common
 
 
 def read_ledger(url: str) -> Ledger:
@@ -149,10 +167,15 @@ def look(url: str, home: Path) -> Left:
         if kind in LOGBOOK:
             continue
         key = MADE_OF_EPOCHS.sub("N", key)
-        entries[key] = [model, kind, json.loads(body.replace(str(home), "HOME"))]
+        entries[key] = [model, kind, json.loads(body.replace(str(home), "HOME"), object_hook=unmeasured)]
         if kind not in IN_ANY_ORDER:
             order.append(key)
     return Left(entries, order, ledger.messages, _mlflow(home), files(home))
+
+
+def unmeasured(value: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with what a clock measured blanked out."""
+    return {key: VOLATILE if key in MEASURED else one for key, one in value.items()}
 
 
 def unfinished(ledger: Ledger) -> Iterator[str]:

@@ -223,3 +223,27 @@ def test_a_cut_counts_only_where_it_met_a_file_of_ours():
     assert injected('7 write(3</h/a>, "x", 1) = -1 EIO (Input/output error) (INJECTED)\n', HOME)
     assert not injected('7 write(1</log>, "x", 1) = -1 EIO (Input/output error) (INJECTED)\n', HOME)
     assert not injected('7 write(3</h/a>, "x", 1) = 1\n', HOME)
+
+
+def test_of_a_value_that_differs_the_place_is_said():
+    common = {"a": [1, {"b": 2, "c": oracle.VOLATILE}]}
+    assert list(oracle.parting({"a": [1, {"b": 3, "c": 4}]}, common)) == [("/a/1/b", 3, 2)]
+    assert list(oracle.parting({"a": [1]}, common)) == [("/a", [1], common["a"])]
+
+
+def test_what_a_clock_measured_is_no_difference():
+    assert oracle.unmeasured({"p99_ms": 1.5, "faults": []}) == {"p99_ms": oracle.VOLATILE, "faults": []}
+
+
+@pytest.mark.parametrize(
+    ("said_of_it", "excused"),
+    [
+        ("entries: alarm_reported/m/monitor/2/files is [], not [1]", True),
+        ("files: store/watch/m/reports/N/columns.png is missing", True),
+        ("files: store/watch/m/reports/N/columns.png is there", False),
+        ("entries: verdict/m/monitor/2/answer is 1, not 2", False),
+        ("no entry alarm_reported/m/monitor/2", False),
+    ],
+)
+def test_a_check_may_go_on_without_a_page_and_without_nothing_else(said_of_it: str, excused: bool):
+    assert bool(oracle.WENT_WITHOUT.match(said_of_it)) is excused
