@@ -131,7 +131,7 @@ BENCHMARKS = {
     "alerts": Benchmark("Through the outbox", ALERTS),
     "scale_celery": Benchmark("Celery beside LocalExecutor", SCALE),
     "simulation": Benchmark("Years of many models, simulated", RELIABILITY),
-    "knife": Benchmark("Every system call, cut off", RELIABILITY, arguments=("--most", "2")),
+    "knife": Benchmark("Every system call, cut off", RELIABILITY, arguments=("--most", "1")),
     "chaos": Benchmark("The whole Airflow under faults", RELIABILITY),
     "hostile_input": Benchmark("Hostile input", RELIABILITY),
     "ledger_mutations": Benchmark("The ledger, forged", RELIABILITY),

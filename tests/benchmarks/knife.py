@@ -7,9 +7,11 @@ retrain is run on a disk that fills up in each of its steps.
 After each cut, before anybody tries again: the chain verifies, what was acknowledged stands, no half
 file lies under a final name. After one retry: ledger, messages, registry, target and files are those of
 an undisturbed run. Parts that release are also left alone after a kill, and one pass of reconcile
-finishes them. First the ledger's operations on SQLite, at every point; then a few points of each kind at
-every part there is, drawn by seed. Without `--most`, all parts that do not take seconds are cut at every
-point:
+finishes them.
+
+First come the ledger's operations on SQLite, at every point; then every part there is, at one point of
+each kind, drawn by seed. Without `--most`, all parts that do not take seconds are cut at every point,
+and the others, like all steps on PostgreSQL, at a dozen or more of each kind:
 
     make knife KNIFE_ARGS="--scenario ledger --cut kill"
 """
