@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evergreen.artefacts import describe_bytes
-from evergreen.errors import ArtefactDamaged
+from evergreen.errors import ArtefactDamaged, StoreUnavailable
 from evergreen.objects import Objects, put_if_absent
 from evergreen.paths import contained
 from evergreen.storage import local_path
@@ -103,8 +103,17 @@ class Folder:
             uri = f"{self.store_uri.rstrip('/')}/{relative}"
             root = local_path(self.store_uri)
             place = uri if root is None else str(contained(root, relative))
-            if put_if_absent(place, content, self.storage_options) or self._found(place) == content:
+            if put_if_absent(place, content, self.storage_options):
                 return uri
+            found = self._found(place)
+            if found == content:
+                return uri
+            if found is None:
+                raise StoreUnavailable(
+                    "the store says that a file stands there, and has none",
+                    where=uri,
+                    fix="try again; where it stays so, look at what stands above it",
+                )
         raise ArtefactDamaged(
             "a file of the quarantine is not what was written there",
             where=uri,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import sys
 from pathlib import Path
 from time import process_time
@@ -23,6 +24,8 @@ from tests.hostile.reading import Reader
 
 HANG_SECONDS = 1.0
 MOST_MIB = 200
+MOST_ADDRESSES = 4 << 30
+"""Bytes of address space of the whole process; what asks for more is a finding."""
 EVERY = 10
 
 
@@ -77,6 +80,7 @@ def mutate(data: bytes, most: int, seed: int) -> bytes:
 STARTS = list(seeds().values())
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))
     target = Target(Path(sys.argv[1]))
     atheris.Setup([sys.argv[0], *sys.argv[2:]], target, custom_mutator=mutate)
     atheris.Fuzz()

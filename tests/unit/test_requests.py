@@ -317,7 +317,9 @@ def go_through(workspace, name: str, run: Run) -> None:
 def test_whatever_is_killed_where_each_request_ends_once_and_is_served_once(story):
     ledger = FakeLedger()
     clock = stopped_clock(ledger)
-    workspace = SimpleNamespace(ledger=ledger, code_version=lambda model: "1", now=lambda: clock.now)
+    workspace = SimpleNamespace(
+        ledger=ledger, checkpoints=(), code_version=lambda model: "1", now=lambda: clock.now
+    )
     for number, act in enumerate([*story, Run(None), Run(None), Run(None)]):
         clock.now += timedelta(hours=1)
         if isinstance(act, int):
