@@ -9,6 +9,7 @@ from tests.integration.s3 import s3_bucket, s3_endpoint
 __all__ = ["mlflow_store", "postgres_database", "postgres_url", "s3_bucket", "s3_endpoint"]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let one process run all that starts an Airflow, from the beginning, and each module stay in one.
 
