@@ -9,7 +9,8 @@ PEERS := $(CURDIR)/.peers
 FLOOR := $(CURDIR)/.venv-floor
 FLOOR_READY := $(FLOOR)/.installed
 FLOOR_EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,demo,dev
-ALL_TESTS := $(FAST) tests/hostile tests/airflow tests/integration tests/e2e
+# Those that start an Airflow are one group, and the longest: it comes first.
+ALL_TESTS := tests/e2e tests/integration tests/airflow tests/hostile $(FAST)
 IN_PARALLEL := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
