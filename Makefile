@@ -9,8 +9,7 @@ PEERS := $(CURDIR)/.peers
 FLOOR := $(CURDIR)/.venv-floor
 FLOOR_READY := $(FLOOR)/.installed
 FLOOR_EXTRAS := airflow,celery,kubernetes,alerts,postgres,s3,demo,dev
-# Those that start an Airflow are one group, and the longest: it comes first.
-ALL_TESTS := tests/e2e tests/integration tests/airflow tests/hostile $(FAST)
+ALL_TESTS := $(FAST) tests/hostile tests/airflow tests/integration tests/e2e
 IN_PARALLEL := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -33,12 +32,12 @@ stop: ## End the demo's Airflow, to the last process.
 	@if [ -f $(READY) ]; then $(PY) -m evergreen.demo.run --stop $(DEMO_ARGS); \
 	else echo "nothing to stop: nothing is installed here"; fi
 
-test: $(READY) ## Run every test.
-	$(PY) -m pytest $(IN_PARALLEL) $(ALL_TESTS) $(PYTEST_ARGS)
+test: $(READY) ## Run every test, quick ones first.
+	$(PY) -m pytest $(ALL_TESTS) $(PYTEST_ARGS)
 
 test-floor: $(FLOOR_READY) ## Run the tests of Airflow in the oldest Airflow that is supported.
 	@$(FLOOR)/bin/python -c 'from importlib.metadata import version; print("Airflow", version("apache-airflow"))'
-	PATH="$(FLOOR)/bin:$$PATH" $(FLOOR)/bin/python -m pytest $(IN_PARALLEL) tests/airflow tests/floor $(PYTEST_ARGS)
+	PATH="$(FLOOR)/bin:$$PATH" $(FLOOR)/bin/python -m pytest tests/airflow tests/floor $(PYTEST_ARGS)
 
 compose-secrets: ## Make the secret files that docker-compose.yaml wants (any Python 3; kept where there).
 	@$(or $(PYTHON),python3) deploy/make_secrets.py
