@@ -221,7 +221,7 @@ class SqlLedger:
             now = self._database.now(connection)
             row = append_to(connection, head, content, now)
             leases.void(connection, content.lease.epoch, now)
-            failpoint("ledger.before_adopted")
+            failpoint("adopt.before_commit")
         return row
 
     def _renew(self, lease: Lease) -> bool:
