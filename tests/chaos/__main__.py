@@ -36,8 +36,9 @@ from tests.chaos import work
 from tests.chaos.faults import FAULTS
 from tests.chaos.fleet import NAMES
 from tests.chaos.judge import Finding, judge, percentile, recoveries
-from tests.chaos.plan import Move, from_lines, plan
+from tests.chaos.plan import OUTAGES, Move, from_lines, plan
 from tests.chaos.world import LEASE_SECONDS, World, world
+from tests.waiting import wait_until
 
 log = logging.getLogger(__name__)
 
@@ -159,33 +160,40 @@ def _where_it_was(fleet: World, task: str) -> dict[str, str]:
 
 
 def _rest(fleet: World, console: Console) -> float:
-    """Wait until no run is under way; return the seconds it took."""
+    """Wait until no run was under way for a while; return the seconds it took."""
     began = time.monotonic()
-    quiet_since: float | None = None
+    busy_at = began
+
+    def rests() -> bool:
+        nonlocal busy_at
+        if any(
+            run["state"] not in FINISHED and not run["dag_id"].startswith("evergreen__")
+            for run in work.all_runs(fleet)
+        ):
+            busy_at = time.monotonic()
+        return time.monotonic() - busy_at > GRACE_SECONDS
+
     with console.status("the fleet comes to rest"):
-        while time.monotonic() - began < REST_SECONDS:
-            busy = [
-                run
-                for run in work.all_runs(fleet)
-                if run["state"] not in FINISHED and not run["dag_id"].startswith("evergreen__")
-            ]
-            now = time.monotonic()
-            quiet_since = None if busy else quiet_since or now
-            if quiet_since is not None and now - quiet_since > GRACE_SECONDS:
-                break
-            time.sleep(2)
+        wait_until(rests, REST_SECONDS, every_seconds=2)
     return time.monotonic() - began
 
 
 def _one_pass(fleet: World, console: Console) -> str:
     """Wait until what is open is old enough, then make one pass in Airflow; return how it ended."""
+
+    def old_enough() -> bool:
+        young = _youngest_open(fleet)
+        return young is None or datetime.now(UTC) - young >= WAKE_AFTER
+
     with console.status("what is left half done grows old"):
-        while (young := _youngest_open(fleet)) and datetime.now(UTC) - young < WAKE_AFTER:
-            time.sleep(5)
+        wait_until(old_enough, REST_SECONDS, every_seconds=5)
     run_id = fleet.api.trigger(RECONCILE_DAG_ID)
-    while (state := fleet.api.run(RECONCILE_DAG_ID, run_id)["state"]) not in FINISHED:
-        time.sleep(2)
-    return str(state)
+
+    def state() -> str:
+        return str(fleet.api.run(RECONCILE_DAG_ID, run_id)["state"])
+
+    wait_until(lambda: state() in FINISHED, REST_SECONDS, every_seconds=2)
+    return state()
 
 
 def _youngest_open(fleet: World) -> datetime | None:
@@ -216,7 +224,7 @@ def _figures(
         "models": arguments.models,
         "kills": sum(1 for line in hit if line["name"].startswith("kill_")),
         "stopped": sum(1 for line in hit if line["name"] == "stop_task"),
-        "outages": sum(1 for line in hit if line["name"] in FAULTS and "seconds" in line["hit"]),
+        "outages": sum(1 for line in hit if line["name"] in OUTAGES),
         "by_name": dict(sorted(Counter(line["name"] for line in hit).items())),
         "in_vain": sum(1 for line in lines if not line["hit"]),
         **{kind: counts[kind] for kind in ("lost", "doubled", "stuck", "wrong")},

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from tests.waiting import wait_until
 
 LOOK_EVERY_SECONDS = 0.5
 
@@ -68,10 +69,7 @@ class Server:
     def end(self, how: signal.Signals, wait_seconds: float = 30) -> None:
         """Send a signal and wait for the end of the process."""
         self.send(how)
-        deadline = time.monotonic() + wait_seconds
-        while self.runs() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        if self.runs():
+        if not wait_until(lambda: not self.runs(), wait_seconds, every_seconds=0.05):
             self.send(signal.SIGKILL)
 
     def send(self, how: signal.Signals) -> None:

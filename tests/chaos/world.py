@@ -11,7 +11,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from tests.chaos.receiver import Receiver, receiver
 from tests.chaos.servers import Server, Servers, python_module
 from tests.integration.postgres import Postgres, start_postgres
 from tests.integration.test_real_airflow import NOW, ROOT, Api
+from tests.waiting import wait_until
 
 LEASE_SECONDS = 30
 STORE_SIZE = "256m"
@@ -237,11 +237,11 @@ def _free_port() -> int:
 
 
 def _wait_for(server: Server, url: str, patience_seconds: float = 180) -> None:
-    deadline = time.monotonic() + patience_seconds
-    while time.monotonic() < deadline and server.runs():
+    def answers() -> bool:
         try:
-            if httpx.get(url, timeout=5, trust_env=False).is_success:
-                return
+            return httpx.get(url, timeout=5, trust_env=False).is_success
         except httpx.TransportError:
-            time.sleep(0.5)
-    raise RuntimeError(f"{server.name} did not answer at {url}: {server.log.read_text()[-2000:]}")
+            return False
+
+    if not wait_until(lambda: answers() or not server.runs(), patience_seconds) or not server.runs():
+        raise RuntimeError(f"{server.name} did not answer at {url}: {server.log.read_text()[-2000:]}")
