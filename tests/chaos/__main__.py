@@ -85,7 +85,6 @@ def main() -> int:
             _carry_out(fleet, moves, moved, console)
             rested = _rest(fleet, console)
             passed = _one_pass(fleet, console)
-            _rest(fleet, console)
             findings = judge(fleet, moved.lines)
             recovered = recoveries(fleet, moved.lines)
     except BaseException:
@@ -179,7 +178,10 @@ def _rest(fleet: World, console: Console) -> float:
 
 
 def _one_pass(fleet: World, console: Console) -> str:
-    """Wait until what is open is old enough, then make one pass in Airflow; return how it ended."""
+    """Wait until what is open is old enough, then make one pass in Airflow; return how it ended.
+
+    What is to be told then is told by `evergreen__fleet`, once.
+    """
 
     def old_enough() -> bool:
         young = _youngest_open(fleet)
@@ -187,10 +189,17 @@ def _one_pass(fleet: World, console: Console) -> str:
 
     with console.status("what is left half done grows old"):
         wait_until(old_enough, REST_SECONDS, every_seconds=5)
-    run_id = fleet.api.trigger(RECONCILE_DAG_ID)
+    ended = _run(fleet, RECONCILE_DAG_ID)
+    _rest(fleet, console)
+    _run(fleet, FLEET_DAG_ID)
+    return ended
+
+
+def _run(fleet: World, dag_id: str) -> str:
+    run_id = fleet.api.trigger(dag_id)
 
     def state() -> str:
-        return str(fleet.api.run(RECONCILE_DAG_ID, run_id)["state"])
+        return str(fleet.api.run(dag_id, run_id)["state"])
 
     wait_until(lambda: state() in FINISHED, REST_SECONDS, every_seconds=2)
     return state()

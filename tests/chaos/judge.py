@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-
-from mlflow import MlflowClient
+from datetime import UTC, datetime
 
 from evergreen.connections import from_environment
 from evergreen.demo.airflow_api import FINISHED
-from evergreen.ports import Entry
+from evergreen.outbox import Undelivered
+from evergreen.ports import Entry, Registered
 from evergreen.watch_questions import past_requests
 from evergreen.wiring import open_workspace
 from tests.chaos.work import all_runs
@@ -47,8 +46,10 @@ def judge(world: World, log: list[dict]) -> list[Finding]:
             for duty in DUTIES:
                 if holder := ledger.holder(name, duty):
                     found.append(Finding("stuck", f"{name}: lease for {duty} is held by {holder}"))
-        found += _versions(world)
-        found += _messages(entries, world.receiver.arrived)
+        found += _versions(workspace.registry.registered())
+        found += _undelivered(ledger.outbox.undelivered(), datetime.now(UTC))
+    crashes = sum(1 for line in log if line["name"].startswith("kill_") and line["hit"])
+    found += _messages(entries, world.receiver.arrived, crashes)
     return found
 
 
@@ -116,35 +117,43 @@ def _champion(workspace: object, name: str, entries: list[Entry]) -> Iterator[Fi
         yield Finding("wrong", f"{name}: alias at {alias}, the ledger says {number}")
     if pointer is None or pointer.version != number:
         yield Finding("wrong", f"{name}: the target serves {pointer}, the ledger says {number}")
-    as_ofs = [e.body["as_of"] for e in releases]
+    as_ofs = [datetime.fromisoformat(e.body["as_of"]) for e in releases]
     if as_ofs != sorted(as_ofs):
-        yield Finding("wrong", f"{name}: a champion of newer data was replaced: {as_ofs}")
+        yield Finding(
+            "wrong", f"{name}: a champion of newer data was replaced: {[str(at) for at in as_ofs]}"
+        )
     counts = Counter(e.key.partition("/")[2] for e in releases)
     for run_key, count in counts.items():
         if count > 1:
             yield Finding("doubled", f"{run_key} released {count} times")
 
 
-def _versions(world: World) -> Iterator[Finding]:
+def _versions(registered: Iterable[Registered]) -> Iterator[Finding]:
     """No candidate was registered twice."""
-    client = MlflowClient(world.settings.tracking_uri)
-    for name in world.names:
-        runs = Counter(v.run_id for v in client.search_model_versions(f"name = '{name}'"))
-        for run_id, count in runs.items():
-            if count > 1:
-                yield Finding("doubled", f"{name}: {count} versions of MLflow run {run_id}")
+    counts = Counter((version.name, version.candidate_key) for version in registered)
+    for (name, key), count in counts.items():
+        if count > 1:
+            yield Finding("doubled", f"{name}: {count} versions of candidate {key}")
 
 
-def _messages(entries: list[Entry], arrived: list[str]) -> Iterator[Finding]:
-    """Every message that the ledger says was told has arrived."""
-    seen = set(arrived)
+def _undelivered(waiting: Iterable[Undelivered], now: datetime) -> Iterator[Finding]:
+    """No message that is due still waits."""
+    for one in waiting:
+        if one.state != "given_up" and one.message.due_at < now:
+            yield Finding("stuck", f"message {one.message.key} was due at {one.message.due_at}")
+
+
+def _messages(entries: list[Entry], arrived: list[str], crashes: int) -> Iterator[Finding]:
+    """Every message that counts as told arrived, and again no more often than something was killed."""
+    counts = Counter(arrived)
     for entry in entries:
-        if entry.kind == "told" and "webhook" in str(entry.body.get("channel", entry.body)):
-            key = str(entry.body.get("message", ""))
-            if key and key not in seen:
-                yield Finding("lost", f"message {key} was told and never arrived")
+        if entry.kind == "told" and entry.body["message"] not in counts:
+            yield Finding("lost", f"message {entry.body['message']} was told and never arrived")
         if entry.kind == "not_told":
             yield Finding("lost", f"{entry.key} was given up: {entry.body}")
+    again = counts.total() - len(counts)
+    if again > crashes:
+        yield Finding("doubled", f"{again} messages arrived again after {crashes} kills")
 
 
 def recoveries(world: World, log: list[dict]) -> list[float]:
