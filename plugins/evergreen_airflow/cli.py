@@ -12,8 +12,9 @@ from typing import Any
 
 from airflow.cli.cli_config import ActionCommand, Arg, CLICommand, GroupCommand
 
-from evergreen.cli.commands import COMMANDS, Command
-from evergreen.cli.commands import Arg as CommandArg
+from evergreen.cli.command import Arg as CommandArg
+from evergreen.cli.command import Command
+from evergreen.cli.commands import COMMANDS
 
 
 def get_evergreen_cli_commands() -> list[CLICommand]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.main import main
 from evergreen.settings import Settings
 from evergreen.wiring import open_ledger

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evergreen.alerts.event import Notice
-from evergreen.cli.commands import FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.person import person
 from evergreen.ledger import open_ledger

@@ -15,7 +15,7 @@ import pytest
 
 from evergreen import steps
 from evergreen.approval_results import Asked
-from evergreen.cli.commands import ENVIRONMENT, FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.person import person
 from evergreen.steps import approve

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.cli.commands import FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.results import Candidate, ModelArtefact, Refit, RunReport, StepFailure
 from evergreen.window import Window

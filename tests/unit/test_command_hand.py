@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from evergreen import steps
-from evergreen.cli.commands import ENVIRONMENT, FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.person import person
 from evergreen.errors import StoreUnavailable

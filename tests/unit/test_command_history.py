@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.main import main
 from evergreen.comparison import Comparison
 from evergreen.evidence.words import sentences

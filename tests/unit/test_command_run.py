@@ -16,7 +16,7 @@ import pytest
 from evergreen import steps
 from evergreen.cli import run as run_module
 from evergreen.cli.alone import alone
-from evergreen.cli.commands import ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.results import ExpectationOutcome, ValidationReport
 from evergreen.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evergreen.cli import score as command
-from evergreen.cli.commands import FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from tests.fakes.bench import Bench
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.cli.commands import COMMANDS, ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
+from evergreen.cli.commands import COMMANDS
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.reference import reference_pages
 from evergreen.errors import (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.cli.commands import ENVIRONMENT, FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, OK, USAGE
 from evergreen.errors import StoreUnavailable
 from evergreen.ledger import open_ledger
 from evergreen.settings import Settings

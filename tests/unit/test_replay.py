@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evergreen.cli.commands import FINDINGS, OK, USAGE
+from evergreen.cli.exit_codes import FINDINGS, OK, USAGE
 from evergreen.cli.main import main
 from evergreen.cli.replay_tables import show
 from evergreen.connections import from_environment

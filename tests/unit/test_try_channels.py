@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.main import main
 from evergreen.ledger import open_ledger
 from tests.contracts.web_server import web_server

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.person import person, reason
 from evergreen.cli.usage import UsageError

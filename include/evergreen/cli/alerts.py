@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from evergreen.alerts.channels import channel_of, place
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.cli.person import person, reason
 from evergreen.cli.usage import UsageError

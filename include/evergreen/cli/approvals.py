@@ -18,7 +18,7 @@ from evergreen.approval import OS_USER, refusal
 from evergreen.approval_questions import airflow_run, waiting
 from evergreen.approval_results import Answer, Answered, AnswerWord, Asked
 from evergreen.approval_words import in_place_of, of_whom, short, short_answer
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.cli.person import person
 from evergreen.cli.usage import UsageError

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from evergreen.approval_results import Answered
 from evergreen.approval_words import short_answer
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import instant
 from evergreen.comparison import Comparison

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.checkpoints import Checkpoint, Held, held_against
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError
 from evergreen.connections import from_environment

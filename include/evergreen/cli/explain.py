@@ -9,7 +9,7 @@ from typing import Any
 
 from evergreen.approval_results import Answered, Asked, Standing
 from evergreen.approval_words import of_answer, of_no_answer, of_question
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError, instant
 from evergreen.comparison import Comparison

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator
 
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.known_model import known_model
 from evergreen.cli.output import say, say_json
 from evergreen.cli.person import person, reason

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from evergreen.approval import lets_release
 from evergreen.approval_words import of_question, short_answer
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.evidence.headline import headline
 from evergreen.hand_questions import standing

@@ -6,7 +6,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError, models_folder
 from evergreen.lint import lint as find_problems

@@ -12,7 +12,9 @@ import argcomplete
 from rich_argparse import RichHelpFormatter
 
 from evergreen import __version__
-from evergreen.cli.commands import COMMANDS, ENVIRONMENT, FINDINGS, INTERRUPTED, USAGE, Command
+from evergreen.cli.command import Command
+from evergreen.cli.commands import COMMANDS
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, INTERRUPTED, USAGE
 from evergreen.cli.output import complain
 from evergreen.cli.usage import UsageError
 from evergreen.errors import BadConfiguration, ChainBroken, EvergreenError, LedgerError

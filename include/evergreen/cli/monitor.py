@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from evergreen.cli.alone import alone
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError, model_path, models_folder, walked_as_ofs
 from evergreen.connections import from_environment

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from evergreen.alerts.channels import place
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import model_path, models_folder
 from evergreen.connections import Connection, from_environment

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from evergreen.cli.adopt import adopt
-from evergreen.cli.commands import ENVIRONMENT, FINDINGS, OK
+from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, OK
 from evergreen.cli.known_model import known_model
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.connections import from_environment

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evergreen.cli.commands import COMMANDS, Arg, Command
+from evergreen.cli.command import Arg, Command
+from evergreen.cli.commands import COMMANDS
 from evergreen.settings import VARIABLES
 
 _COMMANDS_HEAD = """# Commands

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.output import say_json
 from evergreen.cli.replay_tables import show
 from evergreen.cli.terminable import terminable

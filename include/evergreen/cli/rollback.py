@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.known_model import known_model
 from evergreen.cli.output import complain, say, say_json
 from evergreen.cli.person import person, reason

@@ -15,7 +15,7 @@ from evergreen import steps
 from evergreen.approval import OS_USER
 from evergreen.approval_results import Asked
 from evergreen.cli.alone import alone
-from evergreen.cli.commands import FINDINGS, INTERRUPTED, OK
+from evergreen.cli.exit_codes import FINDINGS, INTERRUPTED, OK
 from evergreen.cli.output import complain, say, say_json
 from evergreen.cli.person import person
 from evergreen.cli.terminable import terminable

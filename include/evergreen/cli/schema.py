@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.reference import write_pages
 from evergreen.schema import model_schema, write_reference

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from evergreen import steps
 from evergreen.cli.alone import alone
-from evergreen.cli.commands import OK
+from evergreen.cli.exit_codes import OK
 from evergreen.cli.output import say, say_json
 from evergreen.cli.usage import UsageError, model_path, models_folder, walked_as_ofs
 from evergreen.connections import from_environment

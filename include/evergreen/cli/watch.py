@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
-from evergreen.cli.commands import FINDINGS, OK
+from evergreen.cli.exit_codes import FINDINGS, OK
 from evergreen.cli.output import say, say_json, say_table
 from evergreen.logged_rows import shown
 from evergreen.monitor_spec import Level
