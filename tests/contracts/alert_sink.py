@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import traceback
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from evergreen.errors import EvergreenError
+from evergreen.http_post import Limits
 from evergreen.outbox import AlertSink, SinkRefused, SinkUnavailable
 from tests.contracts.letters import AGAIN, FAILED, URL, letter
 
+SHORT = Limits(connect=0.3, whole=0.3)
+LONG = Limits(connect=10.0, whole=60.0)
+NOW = datetime(2026, 11, 1, 6, 13, tzinfo=UTC)
 CANARY = "canary7Zq9canary"
 FAILS_FOR_NOW = ("says 500", "hangs", "closes mid-way", "drips", "is not there")
 
