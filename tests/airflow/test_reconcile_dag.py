@@ -17,7 +17,7 @@ from evergreen_airflow.assets import RETRAIN_REQUESTS, retrain_request
 from evergreen_airflow.operators import reconcile as task
 from evergreen_airflow.reconcile_dag import build_reconcile_dag, load_reconcile
 from tests.fakes.bench import Bench
-from tests.unit.test_reconcile import ask, request, serve
+from tests.unit.reconcile_bench import ask, request, serve
 
 
 class Airflow:

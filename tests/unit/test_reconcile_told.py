@@ -16,7 +16,7 @@ from evergreen.reconcile_results import Finding
 from evergreen.results import Release, RunReport, from_json, to_json
 from evergreen.watch_results import RequestClosed
 from tests.fakes.bench import APRIL, Bench
-from tests.unit.test_reconcile import bench, clock, once, request
+from tests.unit.reconcile_bench import bench, clock, once, request
 
 __all__ = ["bench", "clock"]
 

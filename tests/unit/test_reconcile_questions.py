@@ -1,0 +1,45 @@
+"""A pass closes a question whose time is over, and leaves a run alone that waits for people."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from evergreen import steps
+from evergreen.approval_results import Answer
+from evergreen.steps.approve import answer
+from tests.fakes.bench import Bench, pinned
+from tests.unit.reconcile_bench import bench, came, clock, once, silent
+
+__all__ = ["bench", "clock"]
+
+
+def waiting(bench: Bench, **approval: object) -> str:
+    model = pinned(release={"approval": {"timeout": "1 day", "approvers": ["bob"], **approval}})
+    key = bench.begin("cli/one", model=model)
+    bench.until_trained(key)
+    bench.good(key)
+    steps.approve.ask(bench.workspace, key)
+    return key
+
+
+def test_a_run_that_waits_for_people_or_was_just_approved_is_left_alone(bench, clock):
+    key = waiting(bench)
+    clock.wait(timedelta(hours=20))
+    silent(bench)
+    answer(bench.ledger, key, Answer("approve", "bob", "cli", clock(), "fine"))
+    clock.wait(timedelta(hours=20))
+    silent(bench)
+    clock.wait(timedelta(hours=20))
+    assert came(once(bench)) == [("abandoned_run", "mended")]
+
+
+def test_a_question_whose_time_is_over_is_closed_and_its_run_with_it(bench, clock):
+    waiting(bench)
+    clock.wait(timedelta(days=2))
+    done = once(bench)
+    assert came(done) == [("overdue_question", "mended"), ("abandoned_run", "mended")]
+    assert done.dealt[1].finding.does == "it is closed as kept"
+    (answered,) = bench.ledger.bodies("approval_answered")
+    assert answered["answer"] == "timeout"
+    (report,) = bench.ledger.bodies("run_finished")
+    assert (report["outcome"], report["abandoned"]) == ("kept", False)
