@@ -1,4 +1,4 @@
-"""A pass wakes a retrain for a request that waits, ends one whose run is over, and tells of a stuck one."""
+"""A pass has waiting requests served, ends those whose run is over, and tells of those stuck."""
 
 from __future__ import annotations
 
