@@ -12,15 +12,15 @@ from typing import Any
 
 from evergreen.document import Document, KeyPath
 from evergreen.errors import Problem
-from evergreen.pod_spec import MONITOR_STEPS, STEP_NAMES
 from evergreen.quantities import Quantity
+from evergreen.step_names import MONITOR_STEPS, SCORE_STEPS, STEP_NAMES
 
 _READERS: Mapping[str, Callable[[object], Quantity]] = {
     "cpu": Quantity.cpu,
     "memory": Quantity.memory,
     "ephemeral_storage": Quantity.memory,
 }
-_STEPS_OF: Mapping[str, tuple[str, ...]] = {"score": ("score",), "monitor": MONITOR_STEPS}
+_STEPS_OF: Mapping[str, tuple[str, ...]] = {"score": SCORE_STEPS, "monitor": MONITOR_STEPS}
 """By section of the model file: the steps that there are only with it."""
 
 

@@ -13,23 +13,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from evergreen.names import did_you_mean
 from evergreen.quantities import BytesField, CpuField, Quantity
 from evergreen.section import Section
-
-RETRAIN_STEPS = (
-    "resolve_window",
-    "ingest",
-    "validate",
-    "train",
-    "evaluate",
-    "refit",
-    "register",
-    "approve",
-    "release",
-    "report",
-)
-SCORE_STEPS = ("score",)
-MONITOR_STEPS = ("profile", "measure", "judge", "request")
-STEP_NAMES: tuple[str, ...] = (*RETRAIN_STEPS, *SCORE_STEPS, *MONITOR_STEPS)
-"""The steps of all of a model's DAGs, which are the ids of its tasks."""
+from evergreen.step_names import STEP_NAMES
 
 CONTAINER = "base"
 """The container that Airflow's executor runs a task in."""

@@ -6,28 +6,11 @@ from typing import Any
 
 from evergreen import __version__
 from evergreen.settings import VARIABLES
+from evergreen.step_names import FLEET_TASKS, STEP_NAMES
 
 CONFIG_SECTION = "evergreen"
 SENSITIVE_OPTIONS = frozenset({"ledger", "tracking"})
-STEP_MODULES = (
-    "resolve_window",
-    "ingest",
-    "validate",
-    "train",
-    "evaluate",
-    "refit",
-    "register",
-    "approve",
-    "release",
-    "report",
-    "score",
-    "profile",
-    "measure",
-    "judge",
-    "request",
-    "tell",
-    "reconcile",
-)
+OPERATOR_MODULES = (*STEP_NAMES, *FLEET_TASKS)
 
 
 def option_of(variable: str) -> str:
@@ -50,7 +33,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Evergreen",
-                "python-modules": [f"evergreen_airflow.operators.{step}" for step in STEP_MODULES],
+                "python-modules": [f"evergreen_airflow.operators.{name}" for name in OPERATOR_MODULES],
             }
         ],
         "sensors": [

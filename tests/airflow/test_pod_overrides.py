@@ -17,9 +17,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evergreen.pod_spec import AIRFLOWS_LABELS, STEP_NAMES, Pods
+from evergreen.pod_spec import AIRFLOWS_LABELS, Pods
 from evergreen.quantities import Quantity
 from evergreen.spec import ModelSpec
+from evergreen.step_names import STEP_NAMES
 from evergreen_airflow import factory, monitor_dag, pod_overrides, score_dag
 from evergreen_airflow.pod_overrides import IN_A_POD, Placement
 from tests.airflow.conftest import model_text

@@ -10,9 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen import steps
 from evergreen.loading import load_model, load_spec
-from evergreen.pod_spec import AIRFLOWS_LABELS, RETRAIN_STEPS, Pod, Pods, resources_of
+from evergreen.pod_spec import AIRFLOWS_LABELS, Pod, Pods, resources_of
 from evergreen.quantities import Quantity
 from evergreen.spec import ModelSpec
 from tests.unit.model_files import write_model
@@ -27,10 +26,6 @@ def test_the_examples_in_the_docstrings_hold(module):
     done = doctest.testmod(importlib.import_module(module))
     assert done.attempted
     assert not done.failed
-
-
-def test_the_retrains_steps_are_named_as_the_library_names_them():
-    assert steps.STEPS == RETRAIN_STEPS
 
 
 @pytest.mark.parametrize(

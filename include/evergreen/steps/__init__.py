@@ -5,7 +5,7 @@ there. It first looks for what an earlier try made, so killing it anywhere and r
 in the same state as never having been killed. Nothing here knows Airflow or any vendor.
 """
 
-from evergreen.pod_spec import RETRAIN_STEPS
+from evergreen.step_names import RETRAIN_STEPS
 from evergreen.steps import approve
 from evergreen.steps.evaluate import evaluate
 from evergreen.steps.ingest import ingest
