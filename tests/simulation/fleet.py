@@ -6,8 +6,9 @@ import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -65,12 +66,12 @@ def simulate(
 
 
 def _installation(seed: int, years: float, luck: Luck, wanted: tuple[int, int]) -> Result:
-    logging.getLogger("evergreen").setLevel(logging.CRITICAL)
     number, models = wanted
     simulation = Simulation(seed, number, models, years, luck)
     violations: tuple[str, ...] = ()
     try:
-        simulation.run()
+        with _silence():
+            simulation.run()
     except Violation as exc:
         violations = (str(exc),)
     counts = simulation.counts + Counter(simulation.rules.counts)
@@ -85,6 +86,18 @@ def _installation(seed: int, years: float, luck: Luck, wanted: tuple[int, int]) 
         simulation.digest,
         violations,
     )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let Evergreen log nothing: centuries of it would be all that is seen."""
+    log = logging.getLogger("evergreen")
+    usual = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(usual)
 
 
 def _together(results: Sequence[Result], seconds: float) -> Result:

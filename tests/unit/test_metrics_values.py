@@ -120,7 +120,8 @@ def test_ranking_metrics_check_predictions_too():
     ids=lambda metric: metric.type,
 )
 def test_no_constant_beats_the_trivial_answer(metric):
-    labels = RNG.poisson(4, 301).astype(float) + 0.1
+    rng = np.random.default_rng(7)
+    labels = rng.poisson(4, 301).astype(float) + 0.1
     judged = rows(labels, ())
 
     def loss(constant: float) -> float:
@@ -142,8 +143,9 @@ def test_no_constant_beats_the_trivial_answer(metric):
     ids=lambda metric: metric.type,
 )
 def test_no_constant_beats_the_trivial_answer_of_weighted_rows(metric):
-    labels = RNG.poisson(4, 301).astype(float) + 0.1
-    weights = RNG.lognormal(0, 1, 301) * (labels > 2) * (1 + 5 * (labels > 5))
+    rng = np.random.default_rng(7)
+    labels = rng.poisson(4, 301).astype(float) + 0.1
+    weights = rng.lognormal(0, 1, 301) * (labels > 2) * (1 + 5 * (labels > 5))
     judged = replace(rows(labels, ()), weights=weights)
 
     def loss(constant: float) -> float:
