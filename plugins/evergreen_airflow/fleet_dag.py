@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
 from evergreen.names import FLEET_DAG_ID
 from evergreen_airflow.docs import FLEET_DOC
+from evergreen_airflow.one_task_dag import one_task_dag
 from evergreen_airflow.operators.tell import TellOperator
-from evergreen_airflow.task_row import EPOCH
 
 SCHEDULE = "*/5 * * * *"
 LONGEST_RUN = timedelta(minutes=10)
@@ -33,16 +33,12 @@ def load_fleet(
 
 def build_fleet_dag(folders: Sequence[Path], schedule: str | None = SCHEDULE) -> DAG:
     """Return `evergreen__fleet`."""
-    dag = DAG(
+    dag = one_task_dag(
         FLEET_DAG_ID,
-        dag_display_name="Evergreen: fleet",
-        description="Tells people what waits to be told; looks for stale models and broken model files.",
-        doc_md=FLEET_DOC,
-        schedule=None if schedule is None else CronTriggerTimetable(schedule, timezone="UTC"),
-        start_date=EPOCH,
-        catchup=False,
-        max_active_runs=1,
-        tags=["evergreen", "fleet"],
+        "Evergreen: fleet",
+        "Tells people what waits to be told; looks for stale models and broken model files.",
+        FLEET_DOC,
+        schedule,
     )
     TellOperator(
         task_id="tell",

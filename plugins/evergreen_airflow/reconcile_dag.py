@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.sdk import DAG
 
 from evergreen.names import RECONCILE_DAG_ID
 from evergreen_airflow.docs import RECONCILE_DOC
+from evergreen_airflow.one_task_dag import one_task_dag
 from evergreen_airflow.operators.reconcile import WAKE_AFTER, ReconcileOperator
-from evergreen_airflow.task_row import EPOCH
 
 SCHEDULE = "*/10 * * * *"
 LONGEST_RUN = timedelta(minutes=30)
@@ -39,16 +39,12 @@ def build_reconcile_dag(
     folders: Sequence[Path], schedule: str | None = SCHEDULE, wake_after: timedelta = WAKE_AFTER
 ) -> DAG:
     """Return `evergreen__reconcile`."""
-    dag = DAG(
+    dag = one_task_dag(
         RECONCILE_DAG_ID,
-        dag_display_name="Evergreen: reconcile",
-        description="Finds what a crash left half done, finishes or closes it, and says so.",
-        doc_md=RECONCILE_DOC,
-        schedule=None if schedule is None else CronTriggerTimetable(schedule, timezone="UTC"),
-        start_date=EPOCH,
-        catchup=False,
-        max_active_runs=1,
-        tags=["evergreen", "fleet"],
+        "Evergreen: reconcile",
+        "Finds what a crash left half done, finishes or closes it, and says so.",
+        RECONCILE_DOC,
+        schedule,
     )
     ReconcileOperator(
         task_id="reconcile",
