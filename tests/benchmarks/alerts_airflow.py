@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,10 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evergreen.demo.airflow_home import start_airflow
-from evergreen.ledger import open_ledger
 from tests.contracts.web_server import WebServer, web_server
-from tests.integration.test_real_airflow import ROOT, Api, World, model_text, write_warehouse
+from tests.integration.airflow_world import Api, World, lay_out, model_text, running
 
 ALERTS = """\
 retries: {{attempts: 0, delay: 0 minutes}}
@@ -41,12 +38,10 @@ class Delays:
 @contextmanager
 def world(folder: Path, models: list[str], hook: WebServer) -> Iterator[World]:
     """Run an Airflow whose models all fail."""
-    (folder / "dags" / "models").mkdir(parents=True)
-    shutil.copy(ROOT / "dags" / "evergreen_models.py", folder / "dags")
-    write_warehouse(folder / "warehouse.db")
+    files = lay_out(folder)
     for name in models:
         text = model_text(name, more=ALERTS.format(name=name)).replace("WHERE at", "WHERE id < 0 AND at")
-        (folder / "dags" / "models" / f"{name}.yaml").write_text(text)
+        (files / f"{name}.yaml").write_text(text)
     connection = {
         "conn_type": "http",
         "host": "127.0.0.1",
@@ -54,22 +49,10 @@ def world(folder: Path, models: list[str], hook: WebServer) -> Iterator[World]:
         "port": hook.port,
         "password": "signed with this",
     }
-    airflow = start_airflow(
-        folder / "airflow",
-        folder / "dags",
-        port=18110,
-        extra_env={
-            "EVERGREEN_HOME": str(folder / "evergreen"),
-            "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{folder / 'warehouse.db'}",
-            **{f"AIRFLOW_CONN_HOOK_{name.upper()}": json.dumps(connection) for name in models},
-        },
-    )
-    try:
-        with Api(airflow) as api:
-            api.wait_for_dags([f"{name}__retrain" for name in models])
-            yield World(airflow, api, folder / "dags" / "models", folder / "evergreen")
-    finally:
-        airflow.stop()
+    hooks = {f"AIRFLOW_CONN_HOOK_{name.upper()}": json.dumps(connection) for name in models}
+    dags = [f"{name}__retrain" for name in models]
+    with running(folder, Api, dags, port=18110, more=hooks) as (airflow, api):
+        yield World(airflow, api, files, folder / "evergreen")
 
 
 def measure(count: int) -> Delays:
@@ -79,18 +62,17 @@ def measure(count: int) -> Delays:
     with (
         tempfile.TemporaryDirectory() as folder,
         web_server() as hook,
-        world(Path(folder), models, hook) as running,
+        world(Path(folder), models, hook) as failing,
     ):
         for name in models:
-            running.api.unpause(f"{name}__retrain")
-            running.api.trigger(f"{name}__retrain")
+            failing.api.unpause(f"{name}__retrain")
+            failing.api.trigger(f"{name}__retrain")
             while len(hook.requests) <= len(arrived):
                 time.sleep(0.01)
             arrived[name] = time.time()
             assert hook.requests[-1].json["data"]["model"] == name
-        ledger = open_ledger(f"sqlite:///{running.home / 'ledger.db'}", 600)
-        failed = {entry.model: entry.at.timestamp() for entry in ledger.entries(kind="step_failed")}
-        ledger.close()
+        with failing.opened_ledger() as ledger:
+            failed = {entry.model: entry.at.timestamp() for entry in ledger.entries(kind="step_failed")}
     return Delays([arrived[name] - failed[name] for name in models])
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable
@@ -25,8 +24,8 @@ from statistics import median
 from moto.server import ThreadedMotoServer
 
 from evergreen.demo.airflow_api import DagRun
+from tests.integration.airflow_world import NOW, lay_out, model_text
 from tests.integration.compose_world import WORKERS, ComposeWorld, compose_world
-from tests.integration.test_real_airflow import NOW, ROOT, model_text, write_warehouse
 
 EXECUTORS = {"CeleryExecutor": "by_celery", "LocalExecutor": "by_local"}
 
@@ -48,11 +47,9 @@ def measure(count: int) -> dict[str, Seconds]:
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            (folder / "dags" / "models").mkdir(parents=True)
-            shutil.copy(ROOT / "dags" / "evergreen_models.py", folder / "dags")
-            write_warehouse(folder / "warehouse.db")
+            models = lay_out(folder)
             for model in EXECUTORS.values():
-                (folder / "dags" / "models" / f"{model}.yaml").write_text(model_text(model))
+                (models / f"{model}.yaml").write_text(model_text(model))
             host, port = store.get_host_and_port()
             warehouse = {"conn_type": "sqlite", "host": str(folder / "warehouse.db")}
             with (

@@ -6,7 +6,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from tests.integration.test_real_airflow import NOW, model_text, write_warehouse
+from tests.integration.airflow_world import NOW, model_text
 
 NAMES = tuple(f"m{number:02}" for number in range(20))
 SHIFTED_SINCE = NOW - timedelta(days=12)
@@ -34,7 +34,6 @@ def is_timed(name: str) -> bool:
 
 def write_models(folder: Path, names: tuple[str, ...]) -> None:
     """Write the model files of a fleet."""
-    folder.mkdir(parents=True)
     for name in names:
         table = "moved" if NAMES.index(name) % 3 == 0 else "arrivals"
         schedule = '"@monthly"' if is_timed(name) else "null"
@@ -42,9 +41,8 @@ def write_models(folder: Path, names: tuple[str, ...]) -> None:
         (folder / f"{name}.yaml").write_text(text.replace("FROM arrivals", f"FROM {table}"))
 
 
-def write_rows(path: Path) -> None:
-    """Write the rows of all models: two tables, of which one has changed of late."""
-    write_warehouse(path)
+def add_moved(path: Path) -> None:
+    """Put a second table beside the warehouse's, which has changed of late."""
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE moved AS SELECT * FROM arrivals")
         database.execute("UPDATE moved SET wind = wind + 3 WHERE at >= ?", (f"{SHIFTED_SINCE:%F %T}",))

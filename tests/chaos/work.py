@@ -15,7 +15,7 @@ from evergreen.wiring import open_ledger
 from tests.chaos.faults import Hit, one_of
 from tests.chaos.fleet import is_timed
 from tests.chaos.world import World
-from tests.integration.test_real_airflow import NOW, THIS_MONTH
+from tests.integration.airflow_world import NOW, THIS_MONTH
 
 MOST_RUNS = 12
 """With so many runs under way nothing more is asked for: the machine would only queue it."""

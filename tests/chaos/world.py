@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -22,11 +21,11 @@ import psycopg
 
 from evergreen.demo.airflow_home import RunningAirflow, start_airflow
 from evergreen.settings import Settings
-from tests.chaos.fleet import write_models, write_rows
+from tests.chaos.fleet import add_moved, write_models
 from tests.chaos.receiver import Receiver, receiver
 from tests.chaos.servers import Server, Servers, python_module
+from tests.integration.airflow_world import NOW, Api, environment, lay_out
 from tests.integration.postgres import Postgres, start_postgres
-from tests.integration.test_real_airflow import NOW, ROOT, Api
 from tests.waiting import wait_until
 
 LEASE_SECONDS = 30
@@ -61,13 +60,10 @@ class World:
 @contextmanager
 def world(root: Path, names: tuple[str, ...], parallelism: int) -> Iterator[World]:
     """Start everything in `root`, with a first champion of each model, and end it with the context."""
-    root.mkdir(parents=True, exist_ok=True)
-    models = root / "dags" / "models"
+    models = lay_out(root, "evergreen_models.py", "evergreen_fleet.py", "evergreen_reconcile.py")
     write_models(models, names)
-    write_rows(root / "warehouse.db")
+    add_moved(root / "warehouse.db")
     (root / "fleet.yaml").write_text(_FLEET_FILE)
-    for file in ("evergreen_models.py", "evergreen_fleet.py", "evergreen_reconcile.py"):
-        shutil.copy(ROOT / "dags" / file, root / "dags")
     with ExitStack() as stack:
         postgres = stack.enter_context(start_postgres())
         post = stack.enter_context(receiver())
@@ -103,14 +99,12 @@ def _environment(root: Path, databases: dict[str, str], post: Receiver) -> dict[
         "port": post.server_port,
         "password": "signed with this",
     }
-    return {
-        "EVERGREEN_HOME": str(root / "evergreen"),
+    return environment(root) | {
         "EVERGREEN_STORE": str(root / "store"),
         "EVERGREEN_LEDGER": databases["ledger"],
         "EVERGREEN_TRACKING": f"http://127.0.0.1:{_free_port()}",
         "EVERGREEN_ALERTS": str(root / "fleet.yaml"),
         "EVERGREEN_LEASE_SECONDS": str(LEASE_SECONDS),
-        "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
         "AIRFLOW_CONN_RECEIVER": json.dumps(hook),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": databases["airflow"],
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": databases["airflow"],

@@ -6,16 +6,12 @@ LocalExecutor does not have.
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from evergreen.demo.airflow_home import start_airflow
 from evergreen.steps import STEPS
-from tests.integration.test_approval_airflow import FormApi, People
-from tests.integration.test_real_airflow import ROOT, model_text, write_warehouse
+from tests.integration.airflow_people import People, asked_people
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.timeout(900)]
 
@@ -30,34 +26,8 @@ NOTE = "what the model file says under pods is ignored: tasks run on LocalExecut
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
-    root = tmp_path_factory.mktemp("floor")
-    models = root / "dags" / "models"
-    models.mkdir(parents=True)
-    shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
-    write_warehouse(root / "warehouse.db")
-    (models / "floor.yaml").write_text(model_text("floor", more=ASKS))
-    airflow = start_airflow(
-        root / "airflow",
-        root / "dags",
-        port=18120,
-        extra_env={
-            "EVERGREEN_HOME": str(root / "evergreen"),
-            "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{n}:{r}" for n, r in USERS.items()),
-        },
-    )
-    try:
-        with FormApi(airflow) as api:
-            api.wait_for_dags(["floor__retrain"])
-            passwords = json.loads((airflow.home / "passwords.json").read_text())
-            world = People(airflow, api, models, root / "evergreen", root, passwords, {})
-            api.unpause("floor__retrain")
-            with world.as_user("bob") as bob:
-                world.runs["floor"] = bob.start("floor")
-            yield world
-    finally:
-        airflow.stop()
-    assert airflow.processes() == []
+    with asked_people(tmp_path_factory.mktemp("floor"), {"floor": ASKS}, USERS, port=18120) as people:
+        yield people
 
 
 def test_a_model_is_retrained_approved_and_released(people):

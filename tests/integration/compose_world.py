@@ -18,9 +18,9 @@ import psutil
 from evergreen.demo.airflow_home import RunningAirflow
 from evergreen.ledger import open_ledger
 from tests.contracts.mail_server import Mailbox, mail_server
+from tests.integration.airflow_world import World
 from tests.integration.compose import PATIENCE_SECONDS, ROOT, Deployment, Service, free_port, services
 from tests.integration.postgres import Postgres, start_postgres
-from tests.integration.test_real_airflow import World
 from tests.integration.test_watch_airflow import WatchApi
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")

@@ -7,20 +7,16 @@ task at once.
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import psutil
 import pytest
 
-from evergreen.demo.airflow_home import start_airflow
 from tests.contracts.mail_server import Mailbox, mail_server
 from tests.contracts.web_server import WebServer, web_server
-from tests.integration.test_real_airflow import ROOT, Api, World, model_text, write_warehouse
+from tests.integration.airflow_world import Api, World, lay_out, model_text, running
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.timeout(900)]
 
@@ -89,18 +85,12 @@ class AlertWorld(World):
         ]
 
     def kill(self, dag_id: str, run_id: str, task_id: str) -> None:
-        """Kill the process of a task as the kernel would, and leave its supervisor alone."""
+        """Kill the process of a task once there is one."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
 
         def killed() -> bool:
             tasks = self.api._send("GET", path, params={"state": "running"})["task_instances"]
-            for task in (task for task in tasks if task["task_id"] == task_id):
-                for process in self.airflow.processes():
-                    with suppress(psutil.Error):
-                        if process.cmdline()[0] == f"airflow worker -- {task['id']}":
-                            process.kill()
-                            return True
-            return False
+            return any(self.kill_try(task["id"]) for task in tasks if task["task_id"] == task_id)
 
         self.until("a task to kill", killed)
 
@@ -108,13 +98,9 @@ class AlertWorld(World):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertWorld]:
     root = tmp_path_factory.mktemp("alerts")
-    models = root / "dags" / "models"
-    models.mkdir(parents=True)
-    for name in ("evergreen_models.py", "evergreen_fleet.py"):
-        shutil.copy(ROOT / "dags" / name, root / "dags")
+    models = lay_out(root, "evergreen_models.py", "evergreen_fleet.py")
     (root / "dags" / "load_arrivals.py").write_text(OTHER_DAG)
     (root / "fleet.yaml").write_text(FLEET)
-    write_warehouse(root / "warehouse.db")
     with sqlite3.connect(root / "warehouse.db") as database:
         database.execute("CREATE TABLE no_rows AS SELECT * FROM arrivals WHERE id < 0")
     database.close()
@@ -143,27 +129,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertWorld]:
                 },
             },
         }
-        airflow = start_airflow(
-            root / "airflow",
-            root / "dags",
-            port=18100,
-            extra_env={
-                "EVERGREEN_HOME": str(root / "evergreen"),
-                "EVERGREEN_ALERTS": str(root / "fleet.yaml"),
-                "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
-                **{f"AIRFLOW_CONN_{name}": json.dumps(one) for name, one in connections.items()},
-            },
-        )
-        try:
-            with Api(airflow) as api:
-                names = ("fails", "mended", "killed", "unheard")
-                api.wait_for_dags([f"{name}__retrain" for name in names] + ["load_arrivals"])
-                for name in names:
-                    api.unpause(f"{name}__retrain")
-                yield AlertWorld(airflow, api, models, root / "evergreen", slack, mail)
-        finally:
-            airflow.stop()
-    assert airflow.processes() == []
+        more = {
+            "EVERGREEN_ALERTS": str(root / "fleet.yaml"),
+            **{f"AIRFLOW_CONN_{name}": json.dumps(one) for name, one in connections.items()},
+        }
+        dags = [f"{name}__retrain" for name in alerts]
+        with running(root, Api, [*dags, "load_arrivals"], port=18100, more=more) as (airflow, api):
+            for dag_id in dags:
+                api.unpause(dag_id)
+            yield AlertWorld(airflow, api, models, root / "evergreen", slack, mail)
 
 
 def test_a_task_that_fails_tells_slack_and_the_owner_once_with_its_reason(world):
@@ -214,13 +188,8 @@ def test_channels_that_are_down_or_unknown_fail_no_task_and_are_shown(world):
     assert "postponed" in log or "given up" in log
 
     def given_up() -> list[dict]:
-        from evergreen.ledger import open_ledger
-
-        ledger = open_ledger(f"sqlite:///{world.home / 'ledger.db'}", 600)
-        try:
+        with world.opened_ledger() as ledger:
             return [e.body for e in ledger.entries(model="unheard", kind="not_told")]
-        finally:
-            ledger.close()
 
     (body,) = world.until("what was given up", given_up)
     assert "no_such_connection" in json.dumps(body)
@@ -246,12 +215,7 @@ def test_the_notifier_works_in_anyones_dag(world):
 
 
 def test_the_ledger_still_verifies(world):
-    from evergreen.ledger import open_ledger
-
-    ledger = open_ledger(f"sqlite:///{world.home / 'ledger.db'}", 600)
-    try:
+    with world.opened_ledger() as ledger:
         assert ledger.verify().ok
         told = {e.model for e in ledger.entries(kind="told")}
-    finally:
-        ledger.close()
     assert {"fails", "mended", "killed"} <= told

@@ -6,22 +6,11 @@ Every run is started before the first is waited for; each model is asked about o
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from evergreen.airflow_rest import run_path
-from evergreen.demo.airflow_api import AirflowApi
-from evergreen.demo.airflow_home import start_airflow
-from tests.integration.test_real_airflow import ROOT, Api, World, model_text, write_warehouse
+from tests.integration.airflow_people import People, asked_people
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.timeout(900)]
 
@@ -33,125 +22,12 @@ ASKING = {
     "hurried": "release: {approval: {timeout: 1 minute}}\n",
 }
 """Models by what they say of approval."""
-AT_ONCE = "retries: {attempts: 2, delay: 0 minutes}\n"
-"""Airflow takes an answer that comes within a second or two of the question for a task ended by others,
-and tries it again: that try finds the answer in the ledger."""
-
-
-class Person(AirflowApi):
-    """A user of Airflow who answers; what the API says is returned as it is."""
-
-    def answer(
-        self, model: str, run_id: str, option: str, reason: str | None = None, **entered: Any
-    ) -> httpx.Response:
-        path = f"{run_path(f'{model}__retrain', run_id)}/taskInstances/approve/-1/hitlDetails"
-        body = {"chosen_options": [option], "params_input": {"reason": reason, **entered}}
-        return self._client.patch(path, json=body)
-
-    def start(self, model: str) -> str:
-        run = self._send(
-            "POST", f"/api/v2/dags/{model}__retrain/dagRuns", json={"logical_date": None, "conf": {}}
-        )
-        return str(run["dag_run_id"])
-
-
-class FormApi(Api):
-    """What these tests ask beyond the others."""
-
-    def form(self, model: str, run_id: str) -> dict[str, Any]:
-        path = f"{run_path(f'{model}__retrain', run_id)}/taskInstances/approve/-1/hitlDetails"
-        found: dict[str, Any] = self._send("GET", path)
-        return found
-
-    def waits(self, model: str, run_id: str) -> bool:
-        states = self.states(f"{model}__retrain", run_id)
-        return states.get("approve") in {"awaiting_input", "deferred"}
-
-    def forge(self, model: str, run_id: str, value: Any) -> None:
-        """Leave an XCom as if the task approve had."""
-        path = f"{run_path(f'{model}__retrain', run_id)}/taskInstances/approve/xcomEntries"
-        self._send("POST", path, json={"key": "return_value", "value": value, "map_index": -1})
-
-
-@dataclass
-class People(World):
-    """A running Airflow with its users, and the runs that bob started, by model."""
-
-    api: FormApi
-    root: Path
-    passwords: dict[str, str]
-    runs: dict[str, str]
-
-    def as_user(self, name: str) -> Person:
-        return Person(replace(self.airflow, user=name, password=self.passwords[name]))
-
-    def asked(self, model: str) -> str:
-        """Wait until the model's run asks, and return the run's id."""
-        run_id = self.runs[model]
-        self.until(f"{model} asks", lambda: self.api.waits(model, run_id))
-        return run_id
-
-    def ended(self, model: str) -> dict[str, Any]:
-        """Wait for the end of the model's run, and return what the ledger holds of it."""
-        assert self.finished(f"{model}__retrain", self.runs[model]) == "success"
-        return self.entries(f"{model}/{self.runs[model]}")
-
-    def command(self, *words: str, user: str) -> subprocess.CompletedProcess[str]:
-        """Run a command with a connection to Airflow of the user's own."""
-        host, _, port = self.airflow.url.removeprefix("http://").partition(":")
-        connection = {
-            "conn_type": "http",
-            "host": host,
-            "port": int(port),
-            "login": user,
-            "password": self.passwords[user],
-        }
-        env = os.environ | {
-            "EVERGREEN_HOME": str(self.home),
-            "EVERGREEN_AIRFLOW_CONNECTION": "airflow_api",
-            "AIRFLOW_CONN_AIRFLOW_API": json.dumps(connection),
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "evergreen.cli.main", *words],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[People]:
-    root = tmp_path_factory.mktemp("approval")
-    models = root / "dags" / "models"
-    models.mkdir(parents=True)
-    shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
-    write_warehouse(root / "warehouse.db")
-    for name, more in ASKING.items():
-        (models / f"{name}.yaml").write_text(model_text(name, more=more + AT_ONCE))
-    airflow = start_airflow(
-        root / "airflow",
-        root / "dags",
-        port=18110,
-        extra_env={
-            "EVERGREEN_HOME": str(root / "evergreen"),
-            "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{n}:{r}" for n, r in USERS.items()),
-        },
-    )
-    try:
-        with FormApi(airflow) as api:
-            api.wait_for_dags([f"{name}__retrain" for name in ASKING])
-            passwords = json.loads((airflow.home / "passwords.json").read_text())
-            world = People(airflow, api, models, root / "evergreen", root, passwords, {})
-            with world.as_user("bob") as bob:
-                for name in ASKING:
-                    api.unpause(f"{name}__retrain")
-                    world.runs[name] = bob.start(name)
-            yield world
-    finally:
-        airflow.stop()
-    assert airflow.processes() == []
+    with asked_people(tmp_path_factory.mktemp("approval"), ASKING, USERS, port=18110) as people:
+        yield people
 
 
 def test_only_an_approver_who_did_not_start_the_run_is_let_answer_and_the_ledger_names_them(people):
@@ -187,13 +63,7 @@ def test_where_anyone_may_answer_the_starter_may_not_and_a_no_needs_a_reason(peo
     people.api.forge("anyone", run_id, {"answer": "approve", "who": "alice"})
 
     def refused(words: str) -> None:
-        people.until(
-            f"told {words}",
-            lambda: (
-                people.api.waits("anyone", run_id)
-                and words in people.api.told("anyone__retrain", run_id, "approve")
-            ),
-        )
+        people.asked("anyone", words)
         assert "approval_answered" not in people.entries(f"anyone/{run_id}")
 
     with people.as_user("bob") as starter:

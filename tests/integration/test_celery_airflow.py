@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,10 +23,10 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import make_url
 
+from tests.integration.airflow_world import NOW, lay_out, model_text
 from tests.integration.compose_world import WORKERS, ComposeWorld, compose_world
 from tests.integration.postgres import find_binary
 from tests.integration.redis import redis_program
-from tests.integration.test_real_airflow import NOW, ROOT, model_text, write_warehouse
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.needs_postgres, pytest.mark.timeout(900)]
 
@@ -44,9 +43,8 @@ monitor:
 """
 
 
-def write_shifted_warehouse(path: Path) -> None:
-    """Write arrivals whose wind is another one since ten days."""
-    write_warehouse(path)
+def shift_warehouse(path: Path) -> None:
+    """Let the wind of the arrivals be another one since ten days."""
     with sqlite3.connect(path) as database:
         database.execute(
             "UPDATE arrivals SET wind = wind + 3 WHERE at >= ?", (f"{SHIFTED_SINCE:%F %T}",)
@@ -60,10 +58,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, s3_endpoint: str) -> Iterato
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
     redis_program()
     root = tmp_path_factory.mktemp("celery")
-    (root / "dags" / "models").mkdir(parents=True)
-    shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
-    write_shifted_warehouse(root / "warehouse.db")
-    (root / "dags" / "models" / f"{MODEL}.yaml").write_text(model_text(MODEL, more=WATCHED))
+    models = lay_out(root)
+    shift_warehouse(root / "warehouse.db")
+    (models / f"{MODEL}.yaml").write_text(model_text(MODEL, more=WATCHED))
     warehouse = {"conn_type": "sqlite", "host": str(root / "warehouse.db")}
     with compose_world(root, s3_endpoint, {"warehouse": warehouse}) as running, running.api:
         running.api.wait_for_dags([DAG, f"{MODEL}__score", f"{MODEL}__monitor"])

@@ -1,179 +1,31 @@
 """Runs in a real Airflow with its real scheduler: one start, several models, judged in the ledger.
 
-The data ends now, so that a run of the schedule finds rows; every run is started before the first is
-waited for.
+Every run is started before the first is waited for.
 """
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from dateutil.relativedelta import relativedelta
 
-from evergreen.demo.airflow_api import FINISHED, AirflowApi
-from evergreen.demo.airflow_home import RunningAirflow, start_airflow
+from evergreen.demo.airflow_api import FINISHED
 from evergreen.errors import BadConfiguration
-from evergreen.ledger import open_ledger
 from evergreen.steps import STEPS
+from tests.integration.airflow_world import (
+    NOW,
+    THIS_MONTH,
+    Api,
+    World,
+    lay_out,
+    model_text,
+    running,
+)
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.timeout(900)]
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 420
-NOW = datetime.now(UTC)
-THIS_MONTH = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-MODEL = """\
-schema_version: 1
-name: {name}
-description: Is it late?
-owner: ops@example.com
-schedule: {schedule}
-start: 2020-01-01
-data:
-  source:
-    type: sql
-    connection: warehouse
-    query: SELECT * FROM arrivals WHERE at >= :start AND at < :end
-  time_column: at
-  key: id
-  label: {{column: late, delay: 1 day}}
-  train_window: 2 months
-  test_window: 1 month
-  min_rows: 100
-train:
-  estimator: sklearn.linear_model.LogisticRegression
-  refit: {refit}
-gate:
-  metric: log_loss
-  margin: {margin}
-  slices: [origin]
-{more}"""
-
-
-def model_text(
-    name: str, schedule: str = "null", margin: float = 0.01, more: str = "", refit: str = "false"
-) -> str:
-    return MODEL.format(name=name, schedule=schedule, margin=margin, more=more, refit=refit)
-
-
-def write_warehouse(path: Path) -> None:
-    """Write 20 arrivals a day of the last 200 days; `late` follows from `wind`."""
-    random = np.random.default_rng(7)
-    rows = 200 * 20
-    begin = NOW - timedelta(days=200)
-    wind = random.normal(size=rows)
-    late = random.random(rows) < 1 / (1 + np.exp(-2 * wind))
-    with sqlite3.connect(path) as database:
-        database.execute(
-            "CREATE TABLE arrivals (id INTEGER, at TEXT, wind REAL, origin TEXT, late INTEGER)"
-        )
-        database.executemany(
-            "INSERT INTO arrivals VALUES (?, ?, ?, ?, ?)",
-            (
-                (
-                    number,
-                    (begin + timedelta(minutes=72 * number)).strftime("%Y-%m-%d %H:%M:%S"),
-                    float(wind[number]),
-                    ("EWR", "JFK", "LGA")[number % 3],
-                    int(late[number]),
-                )
-                for number in range(rows)
-            ),
-        )
-    database.close()
-
-
-class Api(AirflowApi):
-    """What these tests ask beyond the demo."""
-
-    def trigger(self, dag_id: str, **conf: Any) -> str:
-        body = {"logical_date": None, "conf": conf}
-        run = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
-        return str(run["dag_run_id"])
-
-    def emit(self, uri: str, **extra: Any) -> None:
-        assets = self._send("GET", "/api/v2/assets", params={"uri_pattern": uri})["assets"]
-        self._send("POST", "/api/v2/assets/events", json={"asset_id": assets[0]["id"], "extra": extra})
-
-    def run_note(self, dag_id: str, run_id: str) -> str:
-        return str(self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["note"])
-
-    def details(self, dag_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._send("GET", f"/api/v2/dags/{dag_id}/details")
-        return found
-
-    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
-        return found
-
-    def run_of_type(self, dag_id: str, run_type: str) -> str | None:
-        runs = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"limit": 50})["dag_runs"]
-        return next((run["dag_run_id"] for run in runs if run["run_type"] == run_type), None)
-
-    def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-        return {task["task_id"]: task["state"] for task in self._send("GET", path)["task_instances"]}
-
-    def tries(self, dag_id: str, run_id: str, task_id: str) -> int:
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        return int(self._send("GET", path)["try_number"])
-
-    def told(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return the log of a task's last try."""
-        base = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        number = self.tries(dag_id, run_id, task_id)
-        return str(self._send("GET", f"{base}/logs/{number}", params={"full_content": True}))
-
-
-@dataclass
-class World:
-    """A running Airflow, its models and its ledger."""
-
-    airflow: RunningAirflow
-    api: Api
-    models: Path
-    home: Path
-
-    def until(self, what: str, found: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            self.airflow.check()
-            value = found()
-            if value:
-                return value
-            time.sleep(0.5)
-        pytest.fail(f"{what}: not within {PATIENCE_SECONDS} s; imports: {self.api.import_errors()}")
-
-    def finished(self, dag_id: str, run_id: str) -> str:
-        """Wait for a run's end and return its state."""
-
-        def state() -> str | None:
-            found = self.api.run(dag_id, run_id)["state"]
-            return found if found in FINISHED else None
-
-        return str(self.until(f"{dag_id} {run_id} ends", state))
-
-    def entries(self, run_key: str) -> dict[str, Any]:
-        """Return the newest body of each kind that a run left in the ledger."""
-        ledger = open_ledger(f"sqlite:///{self.home / 'ledger.db'}", 600)
-        try:
-            return {
-                entry.kind: entry.body
-                for entry in ledger.entries(model=run_key.partition("/")[0])
-                if entry.key.partition("/")[2].startswith(run_key)
-            }
-        finally:
-            ledger.close()
 
 
 @dataclass(frozen=True)
@@ -198,10 +50,7 @@ class StartedLater:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("airflow")
-    models = root / "dags" / "models"
-    models.mkdir(parents=True)
-    shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
-    write_warehouse(root / "warehouse.db")
+    models = lay_out(root)
     (models / "timed.yaml").write_text(model_text("timed", schedule='"@monthly"', refit="true"))
     (models / "asked.yaml").write_text(model_text("asked"))
     (models / "changing.yaml").write_text(model_text("changing"))
@@ -214,25 +63,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "    kwargs: {column: origin, value_set: [EWR, JFK]}\n"
     )
     (models / "picky.yaml").write_text(model_text("picky", more="expectations: suites/picky.yaml\n"))
-    airflow = start_airflow(
-        root / "airflow",
-        root / "dags",
-        port=18080,
-        extra_env={
-            "EVERGREEN_HOME": str(root / "evergreen"),
-            "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
-        },
-    )
-    try:
-        with Api(airflow) as api:
-            api.wait_for_dags(
-                [f"{name}__retrain" for name in ("timed", "asked", "changing", "picky")]
-                + ["broken__invalid_spec"]
-            )
-            yield World(airflow, api, models, root / "evergreen")
-    finally:
-        airflow.stop()
-    assert airflow.processes() == []
+    dags = [f"{name}__retrain" for name in ("timed", "asked", "changing", "picky")]
+    with running(root, Api, [*dags, "broken__invalid_spec"], port=18080) as (airflow, api):
+        yield World(airflow, api, models, root / "evergreen")
 
 
 @pytest.fixture(scope="module")
@@ -391,10 +224,7 @@ def test_an_as_of_ahead_of_the_run_fails_it_once_and_begins_nothing(world, runs)
 
 
 def test_every_decision_of_these_runs_is_in_an_unbroken_chain(world, runs):
-    ledger = open_ledger(f"sqlite:///{world.home / 'ledger.db'}", 600)
-    try:
+    with world.opened_ledger() as ledger:
         audit = ledger.verify()
-    finally:
-        ledger.close()
     assert (audit.ok, audit.what) == (True, None)
     assert audit.count > 30

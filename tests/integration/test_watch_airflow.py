@@ -7,12 +7,10 @@ alone, its model's table is empty: the retrain that serves a request ends at its
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,23 +20,22 @@ import psutil
 import pytest
 
 from evergreen.demo.airflow_api import FINISHED
-from evergreen.demo.airflow_home import start_airflow
-from evergreen.ledger import open_ledger
 from evergreen.retraining import PastRequest
 from evergreen.steps import requests
 from evergreen.watch_questions import past_requests
 from evergreen.watch_results import RetrainRequest
-from tests.integration.postgres import find_binary, start_postgres
-from tests.integration.test_real_airflow import (
+from tests.integration.airflow_world import (
     NOW,
     PATIENCE_SECONDS,
-    ROOT,
     THIS_MONTH,
     Api,
     World,
+    environment,
+    lay_out,
     model_text,
-    write_warehouse,
+    running,
 )
+from tests.integration.postgres import find_binary, start_postgres
 
 pytestmark = [pytest.mark.real_airflow, pytest.mark.needs_postgres, pytest.mark.timeout(900)]
 
@@ -111,13 +108,10 @@ class WatchWorld(World):
     def ask(self, model: str) -> str:
         """Put a request into the queue, as a check does, and return its key; nobody is woken."""
         request = RetrainRequest(f"{model}/monitor/check", THIS_MONTH, "wind drifted", "watch")
-        ledger = open_ledger(f"sqlite:///{self.home / 'ledger.db'}", 600)
-        try:
+        with self.opened_ledger() as ledger:
             lease = ledger.acquire(model, request.key, "monitor")
             requests.ask(SimpleNamespace(ledger=ledger), request, lease)
             ledger.free(lease)
-        finally:
-            ledger.close()
         return request.key
 
     def wake(self, model: str, key: str) -> None:
@@ -125,28 +119,17 @@ class WatchWorld(World):
         self.api.emit(f"evergreen://{model}/retrain-request", request=key, reason="wind drifted")
 
     def requests(self, model: str) -> list[PastRequest]:
-        ledger = open_ledger(f"sqlite:///{self.home / 'ledger.db'}", 600)
-        try:
+        with self.opened_ledger() as ledger:
             return past_requests(ledger, model)
-        finally:
-            ledger.close()
 
     def count(self, model: str, kind: str) -> int:
-        ledger = open_ledger(f"sqlite:///{self.home / 'ledger.db'}", 600)
-        try:
+        with self.opened_ledger() as ledger:
             return len(list(ledger.entries(model=model, kind=kind)))
-        finally:
-            ledger.close()
 
     def kill_task(self, dag_id: str, run_id: str) -> None:
-        """Kill the process of the run's task as the kernel would, and leave its supervisor alone."""
+        """Kill the process of the run's task."""
         task = self.api.running_task(dag_id, run_id)
-        for process in self.airflow.processes():
-            with suppress(psutil.Error):
-                if process.cmdline()[0] == f"airflow worker -- {task}":
-                    process.kill()
-                    return
-        pytest.fail(f"there is no process of task {task}")
+        assert self.kill_try(task), f"there is no process of task {task}"
 
     def runs_until(self, dag_id: str, number: int) -> list[str]:
         """Wait for so many runs and return their ids, the oldest first."""
@@ -194,11 +177,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchWorld]:
     if find_binary("postgres") is None:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
     root = tmp_path_factory.mktemp("watch")
-    models = root / "dags" / "models"
-    models.mkdir(parents=True)
-    shutil.copy(ROOT / "dags" / "evergreen_models.py", root / "dags")
+    models = lay_out(root)
     (root / "dags" / "evergreen_reconcile.py").write_text(RECONCILE)
-    write_warehouse(root / "warehouse.db")
     with sqlite3.connect(root / "warehouse.db") as database:
         database.execute("CREATE TABLE no_rows AS SELECT * FROM arrivals WHERE id < 0")
         database.execute("CREATE TABLE moved AS SELECT * FROM arrivals")
@@ -208,30 +188,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchWorld]:
         table = "moved" if name == "watched" else "no_rows"
         text = model_text(name, more=MONITORED).replace("FROM arrivals", f"FROM {table}")
         (models / f"{name}.yaml").write_text(text)
-    env = {
-        "EVERGREEN_HOME": str(root / "evergreen"),
-        "AIRFLOW_CONN_WAREHOUSE": f"sqlite:///{root / 'warehouse.db'}",
-    }
-    with start_postgres() as server, make_champion(models, env) as champion:
+    dags = [f"{name}__retrain" for name in (*QUEUES, "watched")]
+    with start_postgres() as server, make_champion(models, environment(root)) as champion:
         url = server.url.render_as_string(hide_password=False)
-        airflow = start_airflow(
-            root / "airflow",
-            root / "dags",
-            port=18090,
-            extra_env=env
-            | {
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url,
-            },
-        )
-        try:
-            with WatchApi(airflow) as api:
-                names = [f"{name}__retrain" for name in (*QUEUES, "watched")]
-                api.wait_for_dags([*names, "evergreen__reconcile"])
-                yield WatchWorld(airflow, api, models, root / "evergreen", champion)
-        finally:
-            airflow.stop()
-        assert airflow.processes() == []
+        database = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": url,
+        }
+        with running(root, WatchApi, [*dags, "evergreen__reconcile"], port=18090, more=database) as (
+            airflow,
+            api,
+        ):
+            yield WatchWorld(airflow, api, models, root / "evergreen", champion)
 
 
 def test_a_doubled_event_gives_one_retrain_and_the_other_run_is_skipped(world):
