@@ -43,3 +43,13 @@ def test_a_question_whose_time_is_over_is_closed_and_its_run_with_it(bench, cloc
     assert answered["answer"] == "timeout"
     (report,) = bench.ledger.bodies("run_finished")
     assert (report["outcome"], report["abandoned"]) == ("kept", False)
+
+
+def test_a_run_that_was_over_and_asked_anew_is_closed_with_what_came_of_that(bench, clock):
+    key = waiting(bench)
+    steps.report(bench.workspace, key, "it failed")
+    steps.approve.ask(bench.workspace, key)
+    clock.wait(timedelta(days=2))
+    assert came(once(bench)) == [("overdue_question", "mended"), ("abandoned_run", "mended")]
+    assert [one["outcome"] for one in bench.ledger.bodies("run_finished")][-1] == "kept"
+    silent(bench)

@@ -6,6 +6,9 @@ import pytest
 
 from evergreen import steps
 from evergreen.errors import StoreUnavailable
+from evergreen.steps import memory
+from evergreen.watch_results import RequestTaken
+from tests.fakes.bench import MAY, Bench, pinned
 from tests.unit.reconcile_bench import (
     GRACE,
     LEASE,
@@ -15,6 +18,7 @@ from tests.unit.reconcile_bench import (
     came,
     clock,
     cut_at_release,
+    down,
     once,
     outcomes,
     request,
@@ -115,3 +119,59 @@ def test_the_reason_of_a_step_that_failed_stands_in_the_report_of_an_abandoned_r
     (report,) = bench.ledger.bodies("run_finished")
     assert any("the warehouse is away" in line for line in report["lines"])
     assert report["abandoned"]
+
+
+def test_a_run_that_was_promoted_and_failed_when_it_was_cleared_says_anew_what_it_came_to(bench, clock):
+    key = bench.begin()
+    bench.until_trained(key)
+    bench.good(key)
+    assert bench.finish(key).outcome == "promoted"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bench.deployer, "serving", down)
+        with pytest.raises(StoreUnavailable):
+            bench.begin()
+    assert steps.report(bench.workspace, key, "it failed").outcome == "promoted"
+    assert len(bench.ledger.bodies("run_finished")) == 2
+    assert steps.report(bench.workspace, key, "it failed").outcome == "promoted"
+    assert len(bench.ledger.bodies("run_finished")) == 2
+    clock.wait(GRACE + MINUTE)
+    silent(bench)
+
+
+def test_a_run_with_nothing_to_do_that_took_a_request_when_it_was_cleared_failed(bench, clock):
+    nothing_to_do(bench)
+    ask(bench, request())
+    lease = bench.ledger.acquire("churn", "churn/woken")
+    taken = RequestTaken(request().key, "churn/woken")
+    memory.record_next(bench.workspace, "request_taken", "churn/woken", taken, lease)
+    clock.wait(GRACE + MINUTE)
+    assert came(once(bench)) == [("abandoned_run", "mended"), ("unserved_request", "left")]
+    assert [one["outcome"] for one in bench.ledger.bodies("run_finished")] == ["skipped", "failed"]
+    assert outcomes(bench) == [None]
+
+
+def test_a_run_with_nothing_to_do_says_so_anew_after_a_try_that_failed(bench, clock):
+    nothing_to_do(bench)
+    cut_at_release(bench)
+    bench.ledger.free(bench.ledger.acquire("churn", "churn/one"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bench.registry, "move_champion", down)
+        with pytest.raises(StoreUnavailable):
+            nothing_to_do(bench)
+    nothing_to_do(bench)
+    assert steps.report(bench.workspace, "churn/woken").outcome == "skipped"
+
+
+def nothing_to_do(bench: Bench) -> None:
+    """Begin a run that was woken for a request which is no more, and end it."""
+    begun = steps.resolve_window(
+        bench.workspace,
+        run_key="churn/woken",
+        model=pinned(),
+        as_of=MAY,
+        reason="test",
+        release="auto",
+        serves="newest",
+    )
+    assert begun.outcome == "skipped"
+    bench.ledger.free(bench.ledger.acquire("churn", "churn/woken"))

@@ -19,6 +19,9 @@ from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+BEGINNINGS = ("run_started", "request_taken", "step_failed", "approval_asked", "release")
+"""What a run may write last before it is to say what it came to, or anew once it had."""
+
 
 def report(workspace: Workspace, run_key: str, failure: str | None = None) -> RunReport:
     """Return what the run came to, record it as the run's end, and end the request that it served.
@@ -60,11 +63,20 @@ def conclude(workspace: Workspace, run_key: str, result: RunReport, lease: Lease
     Raises:
         LeaseLost: another run took over.
     """
+    record_end(workspace, run_key, result, lease)
+    if not result.abandoned or requests.gives_up(workspace, run_key):
+        requests.close(workspace, run_key, result.outcome, lease)
+
+
+def record_end(workspace: Workspace, run_key: str, result: RunReport, lease: Lease) -> None:
+    """Record what a run came to as its end, unless that is the last that it said. Safe to repeat.
+
+    Raises:
+        LeaseLost: another run took over.
+    """
     if not _said_already(workspace, run_key, result):
         record_next(workspace, "run_finished", run_key, result, lease)
         failpoint("report.recorded")
-    if not result.abandoned or requests.gives_up(workspace, run_key):
-        requests.close(workspace, run_key, result.outcome, lease)
 
 
 def failed_for_good(workspace: Workspace, run_key: str) -> bool:
@@ -77,9 +89,9 @@ def failed_for_good(workspace: Workspace, run_key: str) -> bool:
 
 
 def _said_already(workspace: Workspace, run_key: str, result: RunReport) -> bool:
-    """Return whether a run ended so before, and has not asked people anything since."""
+    """Return whether a run ended so before, and has not begun anything since."""
     last = last_entry(workspace, "run_finished", run_key)
-    asked = last_entry(workspace, "approval_asked", run_key)
-    if last is None or (asked is not None and asked.seq > last.seq):
+    if last is None or from_json(RunReport, last.body) != result:
         return False
-    return from_json(RunReport, last.body) == result
+    begun = (last_entry(workspace, kind, run_key) for kind in BEGINNINGS)
+    return all(one is None or one.seq < last.seq for one in begun)

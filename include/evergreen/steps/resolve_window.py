@@ -14,7 +14,8 @@ from evergreen.errors import DataUnusable
 from evergreen.hand_questions import standing
 from evergreen.ports import Lease
 from evergreen.results import PinnedModel, ReleaseWish, Retrain, RunReport
-from evergreen.steps.memory import holding, model_of, recall, record, record_next
+from evergreen.steps.memory import holding, model_of, recall, record
+from evergreen.steps.report import record_end
 from evergreen.steps.requests import Serves, take
 from evergreen.steps.settle import settle
 from evergreen.steps.witness import refuse_behind
@@ -117,7 +118,6 @@ def _nothing_to_do(
 def _skipped(workspace: Workspace, run_key: str, words: str, lease: Lease) -> RunReport:
     name = model_of(run_key)
     report = RunReport(run_key, name, None, "skipped", None, None, f"{name}: skipped, {words}", (words,))
-    if recall(workspace, "run_finished", run_key, RunReport) != report:
-        record_next(workspace, "run_finished", run_key, report, lease)
+    record_end(workspace, run_key, report, lease)
     log.info("%s", report.summary)
     return report

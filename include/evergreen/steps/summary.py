@@ -63,13 +63,14 @@ def summarise(workspace: Workspace, run_key: str, failure: str | None = None) ->
 
 
 def _skipped(workspace: Workspace, run_key: str) -> RunReport | None:
-    """Return the report of a run that found nothing to do, unless a later try of it failed."""
+    """Return the report of a run that found nothing to do, unless a later try of it did or failed."""
     ended = last_entry(workspace, "run_finished", run_key)
     if ended is None:
         return None
     report = from_json(RunReport, ended.body)
-    failed = last_entry(workspace, "step_failed", run_key)
-    return report if report.outcome == "skipped" and (failed is None or failed.seq < ended.seq) else None
+    later = (last_entry(workspace, kind, run_key) for kind in ("step_failed", "request_taken"))
+    stands = all(one is None or one.seq < ended.seq for one in later)
+    return report if report.outcome == "skipped" and stands else None
 
 
 def _why(workspace: Workspace, run_key: str, outcome: Outcome, lines: tuple[str, ...]) -> str:

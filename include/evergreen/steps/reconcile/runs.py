@@ -20,12 +20,10 @@ from evergreen.reconcile_results import Finding
 from evergreen.results import RunReport
 from evergreen.steps.memory import last_entry
 from evergreen.steps.reconcile.circumstances import Circumstances
-from evergreen.steps.report import conclude
+from evergreen.steps.report import BEGINNINGS, conclude
 from evergreen.steps.summary import RESULT_OF, summarise
 from evergreen.workspace import Workspace
 
-BEGINNINGS = ("run_started", "request_taken", "step_failed", "release")
-"""What a run may write last before it is to say what it came to, or anew once it had."""
 SIGNS = (*RESULT_OF.values(), "request_taken", "step_failed", "release_intended", "approval_answered")
 """By what a run is seen to be alive, beside its lease."""
 
