@@ -38,7 +38,19 @@ URL_EXTRAS: Mapping[str, frozenset[str]] = {
 }
 """Entries of a connection's extra that its URL carries on; others mean something to Airflow only."""
 
-_SECRET_WORDS = ("auth", "credential", "key", "passphrase", "passw", "private", "sas", "secret", "token")
+_SECRET_WORDS = (
+    "auth",
+    "connection_string",
+    "credential",
+    "key",
+    "passphrase",
+    "passw",
+    "private",
+    "sas",
+    "secret",
+    "signature",
+    "token",
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -119,6 +131,18 @@ def _secrets(value: object, *, within_secret: bool) -> Iterator[str]:
             yield from _secrets(inner, within_secret=within_secret)
     elif within_secret and isinstance(value, str):
         yield value
+        yield from _secrets(_parts(value), within_secret=False)
+
+
+def _parts(text: str) -> Mapping[str, Any]:
+    """Return the values by name that a text holds, as JSON or as NAME=VALUE;NAME=VALUE; else nothing."""
+    if text.lstrip().startswith("{"):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, Mapping) else {}
+    return dict(part.split("=", 1) for part in text.split(";") if "=" in part) if ";" in text else {}
 
 
 def _gcs(connection: Connection) -> dict[str, Any]:

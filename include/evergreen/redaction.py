@@ -26,7 +26,8 @@ _URL_PASSWORD = re.compile(
     r"(?![0-9]{1,5}/)[^\s\"'<>]{1,1000}(?=@)"
 )
 _SECRET_ARGUMENT = re.compile(
-    r"(?i)(?P<head>[?&;](?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|sslpassword)=)"
+    r"(?i)(?P<head>[?&;](?:password|passwd|pwd|passphrase|secret|token|api_?key|access_?key|sslpassword"
+    r"|account_?key|shared_?access_?(?:key|signature)|sig|x-amz-(?:signature|security-token))=)"
     r"[^\s&;\"'<>]+"
 )
 _KNOWN_SECRET = re.compile(

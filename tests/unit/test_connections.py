@@ -81,6 +81,27 @@ def test_secrets_are_masked_and_other_words_are_not():
     assert "pass-98765" not in repr(made)
 
 
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (
+            {"connection_string": "AccountName=acme;AccountKey=Zm9vYmFyYmF6+/==;EndpointSuffix=e"},
+            ("Zm9vYmFyYmF6+/==", "AccountName=acme;AccountKey=Zm9vYmFyYmF6+/==;EndpointSuffix=e"),
+        ),
+        (
+            {"connection_string": "BlobEndpoint=https://a;SharedAccessSignature=sv-123-abc"},
+            ("sv-123-abc",),
+        ),
+        ({"keyfile_dict": json.dumps({"private_key": "-----BEGIN-1234"})}, ("-----BEGIN-1234",)),
+        ({"keyfile_dict": '{"private_key":'}, ('{"private_key":',)),
+    ],
+)
+def test_secrets_within_a_text_that_holds_several_values_are_masked_alone_too(extra, said):
+    Connection("lake", "wasb", extra=extra)
+    assert [redact(f"bad {one} here") for one in said] == ["bad *** here"] * len(said)
+    assert redact("acme") == "acme"
+
+
 def test_a_missing_variable_is_named():
     with pytest.raises(BadConfiguration, match="AIRFLOW_CONN_DB"):
         from_environment("db", {})

@@ -111,6 +111,12 @@ def test_what_is_too_short_to_be_a_secret_masks_nothing(secret):
         ("s3://key:secret@bucket/x and more", "s3://key:***@bucket/x and more"),
         ("postgresql://h/db?user=u&password=hunter22&a=1", "postgresql://h/db?user=u&password=***&a=1"),
         ("https://h/?access_key=abc", "https://h/?access_key=***"),
+        ("https://h/b?sv=2024&sig=a%2Fb%3D", "https://h/b?sv=2024&sig=***"),
+        (
+            "https://h/k?X-Amz-Security-Token=Fwo/&X-Amz-Signature=de01",
+            "https://h/k?X-Amz-Security-Token=***&X-Amz-Signature=***",
+        ),
+        ("AccountName=a;AccountKey=Zm9v==;Other=b", "AccountName=a;AccountKey=***;Other=b"),
     ],
 )
 def test_a_password_within_a_url_is_masked(text, shown):
