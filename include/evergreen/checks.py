@@ -48,6 +48,7 @@ _ONE_OF_EACH: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("train",), "estimator", "pipeline"),
     (("monitor", "source"), "prediction", "probabilities"),
 )
+SHORTEST_MONTH = 28
 _SCHEDULES = (("schedule",), ("score", "schedule"), ("monitor", "schedule"))
 _RANDOM_CRON = re.compile(r"(?:^|[\s,/-])[hRr](?:$|[\s,/(])")
 _AS_OFS = [datetime(year, month, 1, tzinfo=UTC) for year in (2023, 2024) for month in range(1, 13)]
@@ -139,6 +140,8 @@ def _cron_problem(expression: str, who: str) -> str | None:
         return "an H for the day may stand for the 31st, which few months have: write H(1-28)"
     try:
         plain = spread(expression, who)
+        if plain != expression and _late_in_the_month(fields[2], plain.split()[2]):
+            return f"{plain!r}, which this is for this model, skips short months: write H(1-28)"
         croniter(plain, _AS_OFS[0]).get_next()
     except CroniterBadDateError:
         numbers = "" if plain == expression else f", which is {plain!r} for this model,"
@@ -146,6 +149,11 @@ def _cron_problem(expression: str, who: str) -> str | None:
     except (ValueError, KeyError, IndexError, AttributeError, TypeError):
         return "not a cron expression"
     return None
+
+
+def _late_in_the_month(written: str, days: str) -> bool:
+    """Return whether an H stands for no day but such as some month lacks."""
+    return "H" in written and all(int(day) > SHORTEST_MONTH for day in days.split(","))
 
 
 def _time_zone(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001

@@ -89,3 +89,14 @@ def test_a_day_that_the_month_of_this_very_model_lacks_is_refused(tmp_path):
     }
     assert problems[other] == []
     assert "'0 0 30 2 *' for this model, never comes due" in str(problems[in_february][0])
+
+
+@pytest.mark.parametrize("day", ["H(25-31)", "H/31", "H(1-31)"])
+def test_an_h_that_stands_for_a_day_that_short_months_lack_is_refused(tmp_path, day):
+    schedule = f"0 0 {day} * *"
+    found = {name: int(spread(schedule, f"{name}/score").split()[2]) for name in NAMES}
+    section = f"score: {{schedule: {schedule}, window: 1 day}}\ngate:\n"
+    for late in (True, False):
+        name = next(name for name in NAMES if (found[name] > 28) is late)
+        problems = lint([write_model(tmp_path, ("gate:\n", section), name=name)])
+        assert [f"'0 0 {found[name]} * *'" in str(one) for one in problems] == [True] * late
