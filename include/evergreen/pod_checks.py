@@ -47,6 +47,15 @@ def steps_there_are(document: Document, path: Path) -> Iterator[Problem]:  # noq
         what = "this model has no step refit"
         fix = "write train.refit: true, or leave it out"
         yield document.problem(("pods", "steps", "refit"), what, on_key=True, fix=fix)
+    if "approve" in _steps(document) and not _asks_people(document):
+        what = "this model has no step approve: nobody is asked before a release"
+        fix = "write tier: high or a section release.approval, or leave it out"
+        yield document.problem(("pods", "steps", "approve"), what, on_key=True, fix=fix)
+
+
+def _asks_people(document: Document) -> bool:
+    asked = document.find("release", "approval", kind=dict) is not None
+    return asked or document.find("tier", kind=str) == "high"
 
 
 def _steps(document: Document) -> list[str]:

@@ -35,7 +35,8 @@ _NO_BUCKET = _Meaning(
 )
 _DENIED = _Meaning(
     "the store denied access",
-    "give the login of the store's connection the rights that docs/how-to/object-storage.md lists",
+    "give its login s3:GetObject, s3:PutObject, s3:AbortMultipartUpload and s3:ListBucket there, and "
+    "s3:DeleteObject below predictions/",
 )
 _LOGIN = _Meaning("the store does not know this login", "correct the store's connection")
 _NO_LOGIN = _Meaning(
@@ -75,7 +76,7 @@ _PROFILE = _Meaning(
 _NAME = _Meaning("the store does not take this name", "use names of letters, digits, - . _ /")
 _NOT_KNOWN = _Meaning(
     "the store does not know what is asked of it",
-    "it must know conditional writes (If-None-Match); see docs/how-to/object-storage.md",
+    "use a store that knows conditional writes (If-None-Match, If-Match)",
 )
 _BROKE_OFF = _Meaning("the store's answer broke off", "try again later", later=True)
 _GARBLED = _Meaning(

@@ -83,6 +83,14 @@ def test_lint_of_a_missing_path_is_a_usage_error(home: Path, capsys: pytest.Capt
     assert "no such file or folder" in capsys.readouterr().err
 
 
+def test_lint_of_a_folder_without_model_files_is_a_usage_error(
+    home: Path, capsys: pytest.CaptureFixture[str]
+):
+    (home / "teams" / "crew").mkdir(parents=True)
+    assert main(["lint", str(home / "teams")]) == USAGE
+    assert f"no model files in {home / 'teams'}" in capsys.readouterr().err
+
+
 def test_run_of_an_unknown_model_suggests_a_known_one(home: Path, capsys: pytest.CaptureFixture[str]):
     main(["new", "churn"])
     assert main(["run", "chrun"]) == USAGE
@@ -171,7 +179,8 @@ def test_what_nobody_expected_ends_in_one_message_without_secrets(
         raise RuntimeError("lost postgresql://bob:hunter22@db/x")
 
     monkeypatch.setattr("evergreen.cli.lint.find_problems", fail)
-    assert main(["lint", str(home)]) == ENVIRONMENT
+    assert main(["new", "churn"]) == OK
+    assert main(["lint"]) == ENVIRONMENT
     said = capsys.readouterr().err
     assert "unexpected RuntimeError" in said
     assert "hunter22" not in said

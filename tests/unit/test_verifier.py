@@ -81,6 +81,7 @@ def test_a_stranger_finds_a_real_ledger_whole(copy, kept, tmp_path, rows):
     assert (found.returncode, found.stderr) == (0, "")
     assert f"WHOLE: {len(rows)} entries, head {rows[-1].hash}" in found.stdout
     assert "ADOPTED: entry" in found.stdout, "whoever checks is told of every adoption"
+    assert "\\'" not in found.stdout, "what an entry holds is shown as it stands there"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.db", "verify_ledger.py"]
 
 

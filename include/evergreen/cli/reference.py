@@ -55,8 +55,11 @@ def _command(command: Command) -> str:
 
 def _usage(arg: Arg) -> str:
     metavar = arg.options.get("metavar", "|".join(arg.options.get("choices", ())))
+    nargs = arg.options.get("nargs")
+    if nargs in {"*", "+"}:
+        metavar = f"{metavar} ..."
     if not arg.flags[0].startswith("-"):
-        return f"[{metavar} ...]" if arg.options.get("nargs") == "*" else metavar
+        return f"[{metavar}]" if nargs in {"*", "?"} else metavar
     return f"[{arg.flags[0]}]" if "action" in arg.options else f"[{arg.flags[0]} {metavar}]"
 
 

@@ -280,12 +280,12 @@ def main() -> int:
     try:
         found = check(given.ledger, given.checkpoints, given.accept)
     except Unreadable as exc:
-        print(f"CANNOT BE TOLD: {ascii(str(exc))[1:-1]}")
+        print(f"CANNOT BE TOLD: {str(exc).encode('unicode_escape').decode()}")
         return 2
     for line in found.adopted:
-        print(f"ADOPTED: {ascii(line)[1:-1]}")
+        print(f"ADOPTED: {line.encode('unicode_escape').decode()}")
     if not found.ok:
-        print(f"BROKEN at entry {found.first_bad_seq}: {ascii(found.what)[1:-1]}")
+        print(f"BROKEN at entry {found.first_bad_seq}: {found.what.encode('unicode_escape').decode()}")
         return 1
     against = "no checkpoint is against it" if given.checkpoints else "without a checkpoint (see --help)"
     print(f"WHOLE: {found.entries} entries, head {found.head}; {against}")
