@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -89,13 +90,12 @@ def disk_full(world: World, pick: float) -> Hit | None:
     """Fill the store's disk for a while."""
     if world.disk is None:
         return None
-    filler = world.disk / "filler"
     written = 0
-    with suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            written += file.write(b"\0" * 4096)
-    time.sleep(DISK_FULL_SECONDS)
-    filler.unlink()
+    with tempfile.NamedTemporaryFile(buffering=0, dir=world.disk) as filler:
+        with suppress(OSError):
+            while True:
+                written += filler.write(b"\0" * 4096)
+        time.sleep(DISK_FULL_SECONDS)
     return {"disk": str(Path(world.disk).name), "bytes": written}
 
 
