@@ -89,3 +89,11 @@ def test_a_model_that_nobody_knows_is_a_slip_of_the_pen(bench, said):
     code, _, complaint = said("reconcile", "churm")
     assert code == USAGE
     assert "did you mean 'churn'" in complaint
+
+
+def test_a_model_is_looked_for_in_the_folder_that_is_named(bench, said, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "fraud.yaml").write_text("")
+    assert said("reconcile", "fraud")[0] == USAGE
+    code, told, _ = said("reconcile", "fraud", "--models", str(tmp_path / "elsewhere"))
+    assert (code, told) == (OK, "1 model looked at: nothing was left half done\n")

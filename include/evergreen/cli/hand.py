@@ -43,7 +43,7 @@ def _do(arguments: Namespace, action: HandAction, version: int | None = None) ->
     deed = Deed(action, person(), reason(arguments.why), version, getattr(arguments, "only", None))
     settings = Settings.from_environment()
     with open_workspace(settings, from_environment) as workspace:
-        model = known_model(workspace.ledger, settings, arguments.name)
+        model = known_model(workspace.ledger, settings.models, arguments.name)
         done = do(workspace, model, deed)
         notes = tuple(_notes(workspace, model, deed)) if done.changed else ()
     if arguments.json:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from evergreen.cli.usage import UsageError
-from evergreen.loading import find_model_files
 from evergreen.names import did_you_mean, name_problem
 from evergreen.ports import Ledger
-from evergreen.settings import Settings
+from evergreen.steps.reconcile import known_models
 
 
-def known_model(ledger: Ledger, settings: Settings, name: str) -> str:
+def known_model(ledger: Ledger, folder: Path, name: str) -> str:
     """Return the name; a model whose file is gone is still known by what it did.
 
     Raises:
@@ -18,12 +19,10 @@ def known_model(ledger: Ledger, settings: Settings, name: str) -> str:
     problem = name_problem(name)
     if problem:
         raise UsageError(f"{name!r}: {problem}")
-    files = {path.stem for path in find_model_files(settings.models)} if settings.models.is_dir() else ()
-    if name in files or next(iter(ledger.entries(model=name)), None) is not None:
+    known = known_models(ledger, [folder])
+    if name in known:
         return name
-    known = {*files, *(entry.model for entry in ledger.entries(kind="release"))}
-    hint = did_you_mean(name, known) or f"models: {', '.join(sorted(known)[:20]) or 'none'}"
+    hint = did_you_mean(name, known) or f"models: {', '.join(known[:20]) or 'none'}"
     raise UsageError(
-        f"no such model: {name!r} has no file in {settings.models} and the ledger knows nothing of it; "
-        f"{hint}"
+        f"no such model: {name!r} has no file in {folder} and the ledger knows nothing of it; {hint}"
     )

@@ -53,9 +53,9 @@ def _asked_for(workspace: Workspace, settings: Settings, arguments: Namespace) -
     Raises:
         UsageError: no such model.
     """
-    if arguments.names:
-        return sorted({known_model(workspace.ledger, settings, name) for name in arguments.names})
     folder = Path(arguments.models) if arguments.models else settings.models
+    if arguments.names:
+        return sorted({known_model(workspace.ledger, folder, name) for name in arguments.names})
     return known_models(workspace.ledger, [folder])
 
 

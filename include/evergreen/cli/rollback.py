@@ -30,7 +30,7 @@ def rollback(arguments: Namespace) -> int:
     """Roll back, or say what that would do."""
     why, settings = reason(arguments.why), Settings.from_environment()
     with open_workspace(settings, from_environment) as workspace:
-        model = known_model(workspace.ledger, settings, arguments.name)
+        model = known_model(workspace.ledger, settings.models, arguments.name)
         plan = planned(workspace, model, arguments.to)
         if arguments.dry_run:
             return _foretold(workspace, plan, arguments)
