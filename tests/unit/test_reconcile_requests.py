@@ -120,3 +120,22 @@ def test_a_stuck_request_of_a_paused_model_says_who_paused_it(bench, clock):
     (one,) = once(bench).dealt
     assert one.finding.kind == "stuck_request"
     assert "paused by bob" in one.finding.words
+
+
+def test_a_request_of_a_run_that_was_killed_and_then_paused_is_served_anew_once_that_is_over(
+    bench, clock
+):
+    ask(bench, request())
+    lease = bench.ledger.acquire("churn", "churn/woken")
+    taken = RequestTaken(request().key, "churn/woken")
+    memory.record_next(bench.workspace, "request_taken", "churn/woken", taken, lease)
+    hand.do(bench.workspace, "churn", Deed("pause", "bob", "holidays", only="retrain"))
+    with pytest.raises(AssertionError):
+        serve(bench)  # it is skipped
+    assert steps.report(bench.workspace, "churn/woken").outcome == "skipped"
+    clock.wait(GRACE + MINUTE)
+    silent(bench, wake=lambda *_: pytest.fail("it is paused"))
+    hand.do(bench.workspace, "churn", Deed("resume", "bob", "back"))
+    woken: list[RetrainRequest] = []
+    assert came(once(bench, wake=lambda one, _: woken.append(one))) == [("unserved_request", "mended")]
+    assert woken == [request()]

@@ -139,10 +139,13 @@ def close(workspace: Workspace, run_key: str, outcome: Outcome, lease: Lease) ->
 def outcome_of(workspace: Workspace, past: PastRequest) -> Outcome | None:
     """Return what the run came to that took a request, is not at work, and did not close it.
 
-    None: it did not end, or was abandoned before it came to anything; the request is open again.
+    None: it did not end, was abandoned before it came to anything, or found its model paused when it was
+    tried again; the request is open again.
     """
     run_key = str(past.taken_by)
     outcome = summarise(workspace, run_key).outcome
+    if outcome == "skipped":
+        return None
     if outcome != "failed":
         return outcome
     said = recall(workspace, "run_finished", run_key, RunReport)
