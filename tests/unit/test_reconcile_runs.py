@@ -162,6 +162,15 @@ def test_a_run_with_nothing_to_do_says_so_anew_after_a_try_that_failed(bench, cl
     assert steps.report(bench.workspace, "churn/woken").outcome == "skipped"
 
 
+def test_of_a_run_whose_release_is_yet_to_be_finished_it_is_not_said_that_it_failed(bench, clock):
+    cut_at_release(bench)
+    clock.wait(GRACE + MINUTE)
+    done = once(bench)
+    assert came(done) == [("unfinished_release", "mended"), ("abandoned_run", "mended")]
+    assert done.dealt[1].finding.does == "it is closed with what becomes of its release"
+    assert [one["outcome"] for one in bench.ledger.bodies("run_finished")] == ["promoted"]
+
+
 def nothing_to_do(bench: Bench) -> None:
     """Begin a run that was woken for a request which is no more, and end it."""
     begun = steps.resolve_window(

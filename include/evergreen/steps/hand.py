@@ -29,7 +29,6 @@ from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-MOST_TRIES = 5
 GOES_ON_WITH = ("comparison", "approval_asked", "release_intended", "step_failed")
 """What a run whose release was withheld writes where it is cleared and comes further than that."""
 

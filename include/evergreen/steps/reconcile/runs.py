@@ -42,7 +42,9 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iter
             f"{run_key}/{_last_sign(workspace, run_key).seq}",
             f"run {run_key} began and never said what it came to; the last that was heard of it is of "
             f"{_heard(workspace, run_key):%Y-%m-%d %H:%M} UTC",
-            f"it is closed as {outcome}",
+            "it is closed with what becomes of its release"
+            if _is_to_release(workspace, run_key)
+            else f"it is closed as {outcome}",
             command=f"evergreen history {model}",
         )
 
@@ -101,6 +103,14 @@ def _may_come_back(workspace: Workspace, run_key: str, circumstances: Circumstan
     if not lets_release(told.asked, told.answered):
         return False
     return not expired(told.asked, told.answered, circumstances.now)
+
+
+def _is_to_release(workspace: Workspace, run_key: str) -> bool:
+    """Return whether a run's release was decided and is not carried out."""
+    intended, released = (
+        last_entry(workspace, kind, run_key) for kind in ("release_intended", "release")
+    )
+    return intended is not None and released is None
 
 
 def _heard(workspace: Workspace, run_key: str) -> datetime:
