@@ -112,6 +112,17 @@ def test_a_check_leaves_no_lease_behind_and_waits_for_no_retrain(bench):
     assert any("a long retrain" in reason for reason in decision.reasons)
 
 
+@pytest.mark.parametrize("holder", ["churn/reconcile/pass", "churn/hand/7-to-1"])
+def test_what_holds_the_lease_for_a_moment_and_is_no_retrain_speaks_against_none(bench, holder):
+    moved(bench, AS_OF - WEEK)
+    scored(bench)
+    checked(bench)
+    scored(bench, AS_OF + WEEK)
+    bench.ledger.acquire("churn", holder)
+    _, decision = checked(bench, AS_OF + WEEK)
+    assert decision.action == "retrain", decision.reasons
+
+
 def test_without_a_champion_there_is_not_enough_data_and_no_error(tmp_path):
     bench = Bench(tmp_path)
     verdict, decision = checked(bench)

@@ -71,7 +71,7 @@ def unended(ledger: Ledger, model: str) -> list[str]:
     for kind in BEGINNINGS:
         for entry in ledger.entries(model=model, kind=kind):
             run_key = run_key_of(entry.key)
-            if _is_retrain(run_key) and (run_key not in newest or newest[run_key].seq < entry.seq):
+            if is_retrain(run_key) and (run_key not in newest or newest[run_key].seq < entry.seq):
                 newest[run_key] = entry
     for entry in ledger.entries(model=model, kind="run_finished"):
         run_key = run_key_of(entry.key)
@@ -80,7 +80,7 @@ def unended(ledger: Ledger, model: str) -> list[str]:
     return sorted(newest, key=lambda run_key: newest[run_key].seq)
 
 
-def _is_retrain(run_key: str) -> bool:
+def is_retrain(run_key: str) -> bool:
     """Return whether a run is a retrain, which alone says what it came to.
 
     A retrain of Airflow may have any id, also the name of another duty.

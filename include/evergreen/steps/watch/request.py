@@ -8,6 +8,7 @@ from dataclasses import replace
 from evergreen import retraining
 from evergreen.failpoints import failpoint
 from evergreen.steps.memory import model_of, need, recall, record
+from evergreen.steps.reconcile.runs import is_retrain
 from evergreen.steps.requests import ask, open_requests
 from evergreen.steps.watch.begin import checking, monitor_of
 from evergreen.watch_questions import past_requests, verdicts
@@ -43,11 +44,12 @@ def request(workspace: Workspace, run_key: str) -> RetrainDecision:
 
 def _decide(workspace: Workspace, check: Check, verdict: Verdict) -> RetrainDecision:
     model = model_of(check.run_key)
+    at_work = workspace.ledger.holder(model)  # for a moment a rollback, or a pass that looks for crashes
     return retraining.decide(
         monitor_of(check.model).retrain,
         verdict,
         verdicts(workspace.ledger, model),
         past_requests(workspace.ledger, model),
-        workspace.ledger.holder(model),
+        at_work if at_work is not None and is_retrain(at_work) else None,
         check.model.spec.gate.metric_name,
     )
