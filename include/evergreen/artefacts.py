@@ -15,8 +15,8 @@ from evergreen.canonical import digest_of
 from evergreen.errors import ArtefactDamaged
 from evergreen.results import Artefact
 
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK)
-"""What file systems say that know no links, such as those of memory cards and some mounts."""
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What file systems say that know no links, such as those of memory cards and of mounted buckets."""
 
 
 def describe(path: Path, name: str | None = None) -> Artefact:

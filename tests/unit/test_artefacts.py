@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from evergreen.artefacts import (
     verify,
     verify_file,
     write_atomically,
+    write_once,
 )
 from evergreen.errors import ArtefactDamaged
 from evergreen.results import Artefact
@@ -86,3 +89,29 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_litter(tmp_path, monke
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "unknown", [None, errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK], ids=str
+)
+def test_a_file_is_written_once_also_where_links_are_not_known(tmp_path, monkeypatch, unknown):
+    def refused(*_):
+        raise OSError(unknown, os.strerror(unknown))
+
+    if unknown is not None:
+        monkeypatch.setattr(Path, "hardlink_to", refused)
+    path = tmp_path / "new" / "file"
+    assert write_once(path, b"first")
+    assert not write_once(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_that_fails_otherwise_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "hardlink_to", full)
+    with pytest.raises(OSError, match="No space"):
+        write_once(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
