@@ -95,6 +95,21 @@ def test_a_file_that_breaks_is_told_once_with_what_is_wrong_and_whom_it_names(le
     assert channel_of(told.channels[0]).connection == "slack_ml"
 
 
+def test_a_look_reads_no_entries_but_those_that_it_asks_for(ledger, models, monkeypatch):
+    real, asked = ledger.entries, []
+
+    def entries(**by: object):
+        asked.append(by)
+        return real(**by)
+
+    write(models, more="colour: red\n")
+    look_over(ledger, [models], LATER)
+    monkeypatch.setattr(ledger, "entries", entries)
+    look_over(ledger, [models], LATER)
+    assert {(by.get("model"), by.get("kind")) for by in asked} >= {("churn", "event")}
+    assert all(by.get("model") and by.get("kind") for by in asked)
+
+
 def test_a_file_that_breaks_in_another_way_is_told_again_and_its_mending_too(ledger, models):
     write(models, more="colour: red\n")
     look(ledger, models)
