@@ -97,3 +97,9 @@ def test_a_model_is_looked_for_in_the_folder_that_is_named(bench, said, tmp_path
     assert said("reconcile", "fraud")[0] == USAGE
     code, told, _ = said("reconcile", "fraud", "--models", str(tmp_path / "elsewhere"))
     assert (code, told) == (OK, "1 model looked at: nothing was left half done\n")
+
+
+def test_a_reason_that_would_have_no_effect_is_a_slip_of_the_pen(bench, said):
+    code, _, complaint = said("reconcile", "--why", "the backup of 04:00")
+    assert code == USAGE
+    assert "--adopt" in complaint

@@ -12,6 +12,7 @@ from evergreen.cli.adopt import adopt
 from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, OK
 from evergreen.cli.known_model import known_model
 from evergreen.cli.output import say, say_json, say_table
+from evergreen.cli.usage import UsageError
 from evergreen.connections import from_environment
 from evergreen.evidence.numbers import counted
 from evergreen.reconcile_results import Dealt, Reconciliation
@@ -30,9 +31,14 @@ def reconcile(arguments: Namespace) -> int:
 
     0 where nothing is left, 1 where a person must look at something, 3 where all that is left is that
     something did not answer.
+
+    Raises:
+        UsageError: a reason without anything that it is for.
     """
     if arguments.adopt:
         return adopt(arguments)
+    if arguments.why:
+        raise UsageError("--why: it says why a ledger is adopted; give it with --adopt")
     settings = Settings.from_environment()
     with open_workspace(settings, from_environment) as workspace:
         models = _asked_for(workspace, settings, arguments)
