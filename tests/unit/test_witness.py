@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from evergreen import steps
 from evergreen.adapters.checkpoint_place import CheckpointFiles
+from evergreen.approval_results import Answer
 from evergreen.checkpoints import PER_ERA
 from evergreen.errors import (
     ChainBroken,
@@ -20,6 +22,8 @@ from evergreen.errors import (
 )
 from evergreen.hand import Deed
 from evergreen.steps.adopt import adopt, loss
+from evergreen.steps.alerts.fleet import look_over
+from evergreen.steps.approve import answer
 from evergreen.steps.eras import era_of
 from evergreen.steps.hand import do
 from evergreen.steps.rollback import planned, rollback
@@ -285,3 +289,20 @@ def test_what_is_lost_is_not_guessed_while_a_place_is_silent(bench):
     bench.also(Silent())
     with pytest.raises(StoreUnavailable):
         loss(bench.ledger, bench.workspace.checkpoints, bench.registry)
+
+
+def test_no_question_is_ended_on_a_ledger_that_lost_its_answer(tmp_path):
+    bench = Restorable(tmp_path)
+    model = pinned(release={"approval": {"timeout": "1 day", "approvers": ["bob"]}})
+    key = bench.begin("cli/one", model=model)
+    bench.until_trained(key)
+    bench.good(key)
+    asked = steps.approve.ask(bench.workspace, key)
+    before = len(bench.ledger.rows)
+    answer(bench.ledger, key, Answer("approve", "bob", "cli", asked.asked_at, "fine"))
+    witness(bench.ledger, bench.workspace.checkpoints)
+    bench.restore(before)
+    late = asked.deadline + timedelta(days=1)
+    assert look_over(bench.ledger, [], late, bench.workspace.checkpoints).overdue == 0
+    assert bench.ledger.bodies("approval_answered") == []
+    assert look_over(bench.ledger, [], late).overdue == 1

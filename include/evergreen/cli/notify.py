@@ -39,7 +39,8 @@ def notify(arguments: Namespace) -> int:
         try:
             keep_and_tell(messenger, datetime.now(UTC))
             if settings.models.is_dir():
-                look_over(messenger.ledger, [settings.models], datetime.now(UTC))
+                now = datetime.now(UTC)
+                look_over(messenger.ledger, [settings.models], now, messenger.checkpoints)
         finally:  # what waits is told whatever the fleet looks like
             events = take_in(messenger, datetime.now(UTC))
             done = deliver(messenger, datetime.now(UTC), arguments.seconds)

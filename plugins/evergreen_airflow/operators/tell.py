@@ -49,7 +49,7 @@ class TellOperator(BaseOperator):
             try:
                 unwitnessed = keep_and_tell(opened, datetime.now(UTC))
                 folders = [Path(folder) for folder in self.folders]
-                found = look_over(opened.ledger, folders, datetime.now(UTC))
+                found = look_over(opened.ledger, folders, datetime.now(UTC), opened.checkpoints)
             finally:  # what waits is told whatever the fleet looks like
                 events = take_in(opened, datetime.now(UTC))
                 done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
