@@ -146,7 +146,7 @@ def told_to_airflow(task_id: str, *, tries_left: bool) -> Iterator[None]:
         raise AirflowFailException(message) from None
     except AirflowTaskTimeout as exc:
         log.error("%s", redact(_trace(exc)))
-        message = f"step {task_id} took longer than the model file's timeout"
+        message = f"task {task_id} took longer than its timeout"
         raise (AirflowException if tries_left else AirflowFailException)(message) from None
     except Exception as exc:  # noqa: BLE001 - whatever it is, its text may hold a secret
         log.error("%s", redact(_trace(exc)))
