@@ -132,6 +132,14 @@ def test_a_run_at_work_is_named_and_nothing_is_changed(bench: Bench, said):
     assert bench.serving() == 2
 
 
+def test_a_rollback_that_a_killed_pass_is_in_the_way_of_says_how_to_go_on(bench: Bench, said):
+    bench.ledger.acquire("churn", "churn/reconcile/pass")
+    code, _, err = said("rollback", "churn", "--why", "x")
+    assert code == ENVIRONMENT
+    assert "evergreen reconcile churn" in err
+    assert "--wait" not in err
+
+
 def test_wait_lets_a_run_at_work_end_first(bench: Bench, said, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("evergreen.cli.rollback.SECONDS_BETWEEN_TRIES", 0.05)
     lease = bench.ledger.acquire("churn", "churn/three")

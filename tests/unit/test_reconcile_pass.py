@@ -219,3 +219,13 @@ def test_the_key_of_a_finding_is_made_of_what_was_found():
     one = Finding("m", "abandoned_run", "m/one/7", "w", "d")
     assert entry_key("reconciled", one.run_key, 2) == "reconciled#2/m/reconcile/abandoned_run/m/one/7"
     assert to_json(one)["refers_to"] == "m/one/7"
+
+
+def test_the_lease_of_a_pass_that_was_killed_when_all_was_done_is_given_back(bench):
+    bench.whole()
+    bench.ledger.acquire("churn", "churn/reconcile/pass")
+    assert came(once(bench)) == []
+    assert bench.ledger.holder("churn") is None
+    silent(bench)
+    bench.ledger.acquire("churn", "churn/live")
+    silent(bench)

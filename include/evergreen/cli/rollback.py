@@ -17,6 +17,7 @@ from evergreen.hand_questions import standing
 from evergreen.ports import Pointer
 from evergreen.results import Release, to_json
 from evergreen.settings import Settings
+from evergreen.steps.reconcile.written import holder_of
 from evergreen.steps.rollback import Plan, check, planned
 from evergreen.steps.rollback import rollback as roll_back
 from evergreen.text import plain
@@ -82,12 +83,15 @@ def _when_free(workspace: Workspace, plan: Plan, why: str, wait_seconds: float) 
     try:
         return tries(roll_back, workspace, plan, person(), why)
     except LeaseHeld as exc:
+        model = plan.champion.name
+        by_a_pass = workspace.ledger.holder(model) == holder_of(model)
+        wait = "wait for that run with --wait 3600, or end it (in Airflow: mark it failed)"
+        follow = f"where that pass was killed, evergreen reconcile {model} gives its lease back"
         raise LeaseHeld(
             exc.what,
             where=exc.where,
             got=exc.got,
-            fix="nothing was changed; wait for that run with --wait 3600, or end it (in Airflow: mark "
-            "it failed) and say this again",
+            fix=f"nothing was changed; {follow if by_a_pass else wait}; then say this again",
         ) from exc
 
 

@@ -12,9 +12,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from evergreen.errors import EvergreenError, LeaseLost, LedgerError, LedgerUnavailable
+from evergreen.errors import EvergreenError, LeaseHeld, LeaseLost, LedgerError, LedgerUnavailable
 from evergreen.failpoints import failpoint
-from evergreen.ports import Lease
+from evergreen.ports import Lease, Ledger
 from evergreen.reconcile_results import Dealt, Finding, FindingKind, Reconciliation
 from evergreen.redaction import redact
 from evergreen.steps.reconcile import questions, releases, requests, runs, written
@@ -73,6 +73,7 @@ def _dealt_with(
         if dry_run:
             return [Dealt(one, "found") for one in found]
         if not any(one.mends for one in found):
+            _free_what_is_left(workspace.ledger, model)
             return list(_told(workspace, found))
         mended = _mended(workspace, model, circumstances)
         return [*mended, *_told(workspace, look(workspace, model, circumstances))]
@@ -84,6 +85,14 @@ def _dealt_with(
             with suppress(LeaseLost):
                 written.tell(workspace.ledger, left.finding)
         return [left]
+
+
+def _free_what_is_left(ledger: Ledger, model: str) -> None:
+    """Give back the lease of a pass that was killed when all was done: no run need wait for its end."""
+    holder = written.holder_of(model)
+    if ledger.holder(model) == holder:
+        with suppress(LeaseHeld):  # a run has begun meanwhile
+            ledger.free(ledger.acquire(model, holder))
 
 
 def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> list[Dealt]:
