@@ -11,6 +11,7 @@ from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.every_model import of_every_model
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
+from evergreen.run_keys import airflow_run
 
 TIME_TO_TAKE_A_FORM = timedelta(hours=1)
 """How long after a deadline a task may take to write down what Airflow's form holds."""
@@ -63,12 +64,6 @@ def _may_be_ended(asked: Asked, now: datetime) -> bool:
     if airflow_run(asked.run_key) is None:
         return asked.deadline <= now
     return asked.on_timeout == "keep" and asked.deadline + TIME_TO_TAKE_A_FORM <= now
-
-
-def airflow_run(run_key: str) -> str | None:
-    """Return Airflow's id of a run, None for a run that was begun elsewhere: its id holds a slash."""
-    run_id = run_key.partition("/")[2]
-    return None if "/" in run_id else run_id
 
 
 def ended_after(ledger: Ledger, run_key: str, question: Entry) -> bool:

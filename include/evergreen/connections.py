@@ -132,6 +132,8 @@ def _secrets(value: object, *, within_secret: bool) -> Iterator[str]:
     elif within_secret and isinstance(value, str):
         yield value
         yield from _secrets(_parts(value), within_secret=False)
+    elif within_secret and isinstance(value, int) and not isinstance(value, bool):
+        yield str(value)
 
 
 def _parts(text: str) -> Mapping[str, Any]:

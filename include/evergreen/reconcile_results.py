@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
+
+WAKE_AFTER = timedelta(minutes=10)
+"""How long a request may wait for the run that its event was to start."""
 
 FindingKind = Literal[
     "unfinished_release",

@@ -10,9 +10,10 @@ from typing import Any
 from airflow.sdk import DAG
 
 from evergreen.names import RECONCILE_DAG_ID
+from evergreen.reconcile_results import WAKE_AFTER
 from evergreen_airflow.docs import RECONCILE_DOC
 from evergreen_airflow.one_task_dag import one_task_dag
-from evergreen_airflow.operators.reconcile import WAKE_AFTER, ReconcileOperator
+from evergreen_airflow.operators.reconcile import ReconcileOperator
 
 SCHEDULE = "*/10 * * * *"
 LONGEST_RUN = timedelta(minutes=30)

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from evergreen.errors import LedgerUnavailable
-from evergreen.steps.reconcile.circumstances import WAKE_AFTER
+from evergreen.reconcile_results import WAKE_AFTER
 from evergreen_airflow.assets import RETRAIN_REQUESTS, retrain_request
 from evergreen_airflow.operators import reconcile as task
 from evergreen_airflow.reconcile_dag import build_reconcile_dag, load_reconcile
@@ -70,7 +70,7 @@ def test_the_dag_is_one_task_that_runs_alone_and_may_emit_the_events_of_any_mode
     (only,) = dag.tasks
     assert (only.task_id, only.retries, dag.max_active_runs, dag.catchup) == ("reconcile", 0, 1, False)
     assert only.outlets == [RETRAIN_REQUESTS]
-    assert task.WAKE_AFTER == WAKE_AFTER
+    assert only.wake_after == WAKE_AFTER
 
 
 def test_nothing_to_do_is_green_and_emits_nothing(bench):

@@ -29,7 +29,7 @@ from rich.progress import track
 from evergreen.demo.airflow_api import FINISHED
 from evergreen.entry_keys import entry_key
 from evergreen.names import FLEET_DAG_ID, RECONCILE_DAG_ID
-from evergreen.steps.reconcile.circumstances import WAKE_AFTER
+from evergreen.reconcile_results import WAKE_AFTER
 from evergreen.watch_questions import past_requests
 from evergreen.wiring import open_ledger
 from tests.chaos import work

@@ -84,6 +84,7 @@ def test_secrets_are_masked_and_other_words_are_not():
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
+        ({"assume_role_kwargs": {"secret_pin": 73519846, "secret_is_set": True}}, ("73519846",)),
         (
             {"connection_string": "AccountName=acme;AccountKey=Zm9vYmFyYmF6+/==;EndpointSuffix=e"},
             ("Zm9vYmFyYmF6+/==", "AccountName=acme;AccountKey=Zm9vYmFyYmF6+/==;EndpointSuffix=e"),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from evergreen.entry_keys import entry_key
-from evergreen.reconcile_results import Finding, Reconciliation
+from evergreen.reconcile_results import WAKE_AFTER, Finding, Reconciliation
 from evergreen.results import Version, to_json
 from evergreen.steps.reconcile import known_models
-from evergreen.steps.reconcile.circumstances import STUCK_AFTER, WAKE_AFTER
+from evergreen.steps.reconcile.circumstances import STUCK_AFTER
 from evergreen.steps.reconcile.one_pass import BY_WHOMEVER
 from evergreen.watch_results import RetrainRequest
 from tests.fakes.bench import APRIL
@@ -48,13 +48,14 @@ def test_a_registry_that_is_down_is_said_and_hides_neither_other_parts_nor_other
     with registry_down(bench):
         done = once(bench, "churn", "other", wake=lambda one, _: woken.append(one))
     assert came(done) == [
-        ("abandoned_run", "mended"),
+        ("abandoned_run", "left"),
         ("unserved_request", "mended"),
         ("not_looked_at", "left"),
         ("stuck_request", "told"),
     ]
     assert woken == [request()]
     assert done.models == 2
+    assert done.dealt[0].passes
     assert done.dealt[2].passes
     assert "did not answer" in done.dealt[2].finding.words
     assert came(once(bench))[0] == ("unfinished_release", "mended")

@@ -8,8 +8,9 @@ import pytest
 
 from evergreen import steps
 from evergreen.hand import Deed
+from evergreen.reconcile_results import WAKE_AFTER
 from evergreen.steps import hand, memory, requests
-from evergreen.steps.reconcile.circumstances import STUCK_AFTER, WAKE_AFTER
+from evergreen.steps.reconcile.circumstances import STUCK_AFTER
 from evergreen.watch_results import RequestTaken, RetrainRequest
 from tests.fakes.bench import APRIL, MARCH
 from tests.unit.reconcile_bench import (

@@ -21,6 +21,7 @@ from tests.unit.reconcile_bench import (
     down,
     once,
     outcomes,
+    registry_down,
     request,
     serve,
     silent,
@@ -162,12 +163,13 @@ def test_a_run_with_nothing_to_do_says_so_anew_after_a_try_that_failed(bench, cl
     assert steps.report(bench.workspace, "churn/woken").outcome == "skipped"
 
 
-def test_of_a_run_whose_release_is_yet_to_be_finished_it_is_not_said_that_it_failed(bench, clock):
+def test_a_run_ends_with_its_release_and_not_before_the_registry_lets_it_be_finished(bench, clock):
     cut_at_release(bench)
     clock.wait(GRACE + MINUTE)
-    done = once(bench)
-    assert came(done) == [("unfinished_release", "mended"), ("abandoned_run", "mended")]
-    assert done.dealt[1].finding.does == "it is closed with what becomes of its release"
+    with registry_down(bench):
+        assert came(once(bench)) == [("abandoned_run", "left"), ("not_looked_at", "left")]
+    assert list(bench.ledger.bodies("run_finished")) == []
+    assert came(once(bench)) == [("unfinished_release", "mended"), ("abandoned_run", "mended")]
     assert [one["outcome"] for one in bench.ledger.bodies("run_finished")] == ["promoted"]
 
 

@@ -216,6 +216,26 @@ def test_one_retrain_at_a_time_and_the_report_gives_the_lease_back(bench: Bench)
     bench.begin("two")
 
 
+@pytest.mark.parametrize("by", ["churn/reconcile/pass", "churn/hand/1"])
+def test_a_report_is_tried_again_where_what_takes_a_moment_holds_the_lease(bench: Bench, by: str):
+    first = bench.begin("one")
+    bench.ledger.free(bench.ledger.acquire("churn", first))
+    held = bench.ledger.acquire("churn", by)
+    with pytest.raises(LeaseHeld):
+        steps.report(bench.workspace, first, "train failed")
+    bench.ledger.free(held)
+    assert steps.report(bench.workspace, first, "train failed").outcome == "failed"
+    assert len(list(bench.ledger.bodies("run_finished"))) == 1
+
+
+def test_a_report_leaves_the_lease_to_another_retrain(bench: Bench):
+    first = bench.begin("one")
+    bench.ledger.free(bench.ledger.acquire("churn", first))
+    bench.begin("two")
+    assert steps.report(bench.workspace, first, "train failed").outcome == "failed"
+    assert list(bench.ledger.bodies("run_finished")) == []
+
+
 def test_a_stopped_run_whose_lease_was_taken_over_changes_nothing(bench: Bench):
     now = [datetime(2013, 3, 1, tzinfo=UTC)]
     bench.ledger.now = lambda: now[0]

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from rich.table import Table
 
 from evergreen.approval import OS_USER, refusal
-from evergreen.approval_questions import airflow_run, waiting
+from evergreen.approval_questions import waiting
 from evergreen.approval_results import Answer, Answered, AnswerWord, Asked
 from evergreen.approval_words import in_place_of, of_whom, short, short_answer
 from evergreen.cli.exit_codes import OK
@@ -27,6 +27,7 @@ from evergreen.errors import AnswerRefused
 from evergreen.names import did_you_mean, retrain_dag_id
 from evergreen.ports import Ledger
 from evergreen.results import to_json
+from evergreen.run_keys import airflow_run
 from evergreen.settings import Settings
 from evergreen.steps.approve import answer
 from evergreen.text import plain

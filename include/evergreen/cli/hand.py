@@ -85,7 +85,8 @@ def _notes(workspace: Workspace, model: str, deed: Deed) -> Iterator[str]:
         waiting = open_requests(workspace, model) if "retrain" in duties else []
         if waiting:
             yield (
-                f"  a retrain as of {waiting[-1].request.as_of:%Y-%m-%d %H:%M} is asked for: the next "
-                f"check wakes it, or at once: evergreen run {model} --requested"
+                f"  a retrain as of {waiting[-1].request.as_of:%Y-%m-%d %H:%M} is asked for: "
+                f"evergreen__reconcile or the next check wakes it, or at once: evergreen run {model} "
+                "--requested"
             )
         yield "  what came due meanwhile was skipped: a backfill, or --from and --to, makes up for it"

@@ -285,7 +285,9 @@ def main() -> int:
     for line in found.adopted:
         print(f"ADOPTED: {line.encode('unicode_escape').decode()}")
     if not found.ok:
-        print(f"BROKEN at entry {found.first_bad_seq}: {found.what.encode('unicode_escape').decode()}")
+        print(
+            f"BROKEN at entry {found.first_bad_seq}: {str(found.what).encode('unicode_escape').decode()}"
+        )
         return 1
     against = "no checkpoint is against it" if given.checkpoints else "without a checkpoint (see --help)"
     print(f"WHOLE: {found.entries} entries, head {found.head}; {against}")

@@ -11,6 +11,7 @@ from evergreen.errors import LeaseHeld, LeaseLost, LedgerBehind
 from evergreen.failpoints import failpoint
 from evergreen.ports import Lease
 from evergreen.results import RunReport, StepFailure, from_json
+from evergreen.run_keys import is_retrain
 from evergreen.steps import requests
 from evergreen.steps.memory import last_entry, recall, record_next
 from evergreen.steps.summary import summarise
@@ -30,6 +31,9 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
         workspace: The ports.
         run_key: The run.
         failure: What the caller knows of a failure that no step could write down (a killed task).
+
+    Raises:
+        LeaseHeld: something that takes a moment holds the lease; try again.
     """
     result = summarise(workspace, run_key, failure)
     try:
@@ -40,6 +44,9 @@ def report(workspace: Workspace, run_key: str, failure: str | None = None) -> Ru
     try:
         lease = workspace.ledger.acquire(result.model, run_key)
     except LeaseHeld as exc:
+        holder = workspace.ledger.holder(result.model)
+        if holder is None or not is_retrain(holder):
+            raise  # for a moment only: a pass that looks for crashes, or a rollback
         log.warning("not recorded, another run holds the lease: %s", exc)
         return result
     try:

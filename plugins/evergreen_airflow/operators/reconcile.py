@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from evergreen.approval_questions import airflow_run
 from evergreen.names import retrain_dag_id
+from evergreen.reconcile_results import WAKE_AFTER
 from evergreen.redaction import redact
+from evergreen.run_keys import airflow_run
 from evergreen_airflow.assets import RETRAIN_REQUESTS, retrain_request
 from evergreen_airflow.step_operator import TERMINATED, told_to_airflow
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from evergreen.reconcile_results import Reconciliation
     from evergreen.watch_results import RetrainRequest
 
-WAKE_AFTER = timedelta(minutes=10)
 ENDED = ["failed", "success"]
 UNDER_WAY = ["queued", "running"]
 

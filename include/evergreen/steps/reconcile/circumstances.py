@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from evergreen.reconcile_results import WAKE_AFTER
 from evergreen.watch_results import RetrainRequest
 
 GRACE_LEASES = 6
-WAKE_AFTER = timedelta(minutes=10)
 STUCK_AFTER = timedelta(days=1)
 
 

@@ -12,13 +12,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from evergreen.approval import expired, lets_release
-from evergreen.approval_questions import airflow_run, standing
-from evergreen.entry_keys import run_key_of
+from evergreen.approval_questions import standing
+from evergreen.entry_keys import entry_key, run_key_of
+from evergreen.errors import StoreUnavailable
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease, Ledger
 from evergreen.reconcile_results import Finding
 from evergreen.results import RunReport
-from evergreen.steps.memory import last_entry
+from evergreen.run_keys import is_retrain
+from evergreen.steps.memory import last_entry, model_of
 from evergreen.steps.reconcile.circumstances import Circumstances
 from evergreen.steps.report import BEGINNINGS, conclude
 from evergreen.steps.summary import RESULT_OF, summarise
@@ -56,8 +58,15 @@ def mend(workspace: Workspace, finding: Finding, lease: Lease) -> None:
 
     Raises:
         LeaseLost: another run took over.
+        StoreUnavailable: its release is yet to be finished, with which it ends.
     """
     run_key = finding.refers_to.rpartition("/")[0]
+    if _is_to_release(workspace, run_key):
+        raise StoreUnavailable(
+            "a run ends with its release, which is yet to be finished",
+            where=f"run {run_key}",
+            fix="none needed once registry and target answer: a later pass finishes both",
+        )
     result = summarise(workspace, run_key)
     if result.outcome == "failed":
         result = _abandoned(result, finding.words)
@@ -80,15 +89,6 @@ def unended(ledger: Ledger, model: str) -> list[str]:
     return sorted(newest, key=lambda run_key: newest[run_key].seq)
 
 
-def is_retrain(run_key: str) -> bool:
-    """Return whether a run is a retrain, which alone says what it came to.
-
-    A retrain of Airflow may have any id, also the name of another duty.
-    """
-    others = ("score", "monitor", "hand", "reconcile")
-    return airflow_run(run_key) is not None or run_key.split("/")[1] not in others
-
-
 def _may_come_back(workspace: Workspace, run_key: str, circumstances: Circumstances) -> bool:
     ended = circumstances.run_ended(run_key)
     if ended is not None:
@@ -106,11 +106,11 @@ def _may_come_back(workspace: Workspace, run_key: str, circumstances: Circumstan
 
 
 def _is_to_release(workspace: Workspace, run_key: str) -> bool:
-    """Return whether a run's release was decided and is not carried out."""
-    intended, released = (
-        last_entry(workspace, kind, run_key) for kind in ("release_intended", "release")
-    )
-    return intended is not None and released is None
+    """Return whether a run's release was decided last of its model's, and is not carried out."""
+    intended = workspace.ledger.last(model_of(run_key), "release_intended")
+    if intended is None or run_key_of(intended.key) != run_key:
+        return False
+    return workspace.ledger.find(entry_key("release", run_key)) is None
 
 
 def _heard(workspace: Workspace, run_key: str) -> datetime:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from evergreen import retraining
 from evergreen.failpoints import failpoint
+from evergreen.run_keys import is_retrain
 from evergreen.steps.memory import model_of, need, recall, record
-from evergreen.steps.reconcile.runs import is_retrain
 from evergreen.steps.requests import ask, open_requests
 from evergreen.steps.watch.begin import checking, monitor_of
 from evergreen.watch_questions import past_requests, verdicts
