@@ -98,6 +98,20 @@ def test_a_request_that_is_fresh_is_left_to_its_own_event(bench):
     assert run(Airflow(), WAKE_AFTER)[1] == []
 
 
+def test_an_airflow_that_does_not_say_which_runs_there_are_is_asked_again_and_nobody_is_told(bench):
+    ask(bench, request())
+    airflow = Airflow()
+    airflow.get_dr_count = broken_pipe
+    assert run(airflow) == ({"models": 1, "mended": 0, "told": 0, "left": 1}, [])
+    assert list(bench.ledger.bodies("event")) == []
+    assert run(Airflow())[0]["mended"] == 1
+
+
+def broken_pipe(*_: object, **__: object) -> int:
+    """Fail as it does where the supervisor of a task was killed."""
+    raise BrokenPipeError(32, "Broken pipe")
+
+
 @pytest.mark.parametrize(
     ("airflow", "mended"),
     [

@@ -147,7 +147,9 @@ def _messages(entries: list[Entry], arrived: list[str], crashes: int) -> Iterato
     """Every message that counts as told arrived, and again no more often than something was killed."""
     counts = Counter(arrived)
     for entry in entries:
-        if entry.kind == "told" and entry.body["message"] not in counts:
+        if entry.kind == "told" and (by := entry.body["channel"]["type"]) != "webhook":
+            yield Finding("wrong", f"message {entry.body['message']} was told by {by}")
+        elif entry.kind == "told" and entry.body["message"] not in counts:
             yield Finding("lost", f"message {entry.body['message']} was told and never arrived")
         if entry.kind == "not_told":
             yield Finding("lost", f"{entry.key} was given up: {entry.body}")

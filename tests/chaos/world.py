@@ -20,6 +20,7 @@ import psutil
 import psycopg
 
 from evergreen.demo.airflow_home import RunningAirflow, start_airflow
+from evergreen.fleet_file import read_fleet
 from evergreen.settings import Settings
 from tests.chaos.fleet import add_moved, write_models
 from tests.chaos.receiver import Receiver, receiver
@@ -32,10 +33,7 @@ LEASE_SECONDS = 30
 STORE_SIZE = "256m"
 LOCKS = "20s"
 """How long PostgreSQL keeps the locks of a transaction in which nothing happens."""
-_FLEET_FILE = (
-    "alerts:\n  - {type: webhook, connection: receiver, private_network: true, "
-    "events: [failed, alarm, promoted, recovered, registered, kept, rejected]}\n"
-)
+FLEET_FILE = "alerts:\n  - {type: webhook, connection: receiver, private_network: true}\n"
 
 
 @dataclass
@@ -63,7 +61,8 @@ def world(root: Path, names: tuple[str, ...], parallelism: int) -> Iterator[Worl
     models = lay_out(root, "evergreen_models.py", "evergreen_fleet.py", "evergreen_reconcile.py")
     write_models(models, names)
     add_moved(root / "warehouse.db")
-    (root / "fleet.yaml").write_text(_FLEET_FILE)
+    (root / "fleet.yaml").write_text(FLEET_FILE)
+    read_fleet(root / "fleet.yaml")
     with ExitStack() as stack:
         postgres = stack.enter_context(start_postgres())
         post = stack.enter_context(receiver())

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from evergreen.fleet_file import read_fleet
 from evergreen.ports import Entry, Registered
 from evergreen.steps import requests
 from evergreen.watch_results import RetrainRequest
 from tests.chaos import judge as judge_of
 from tests.chaos.judge import recoveries
 from tests.chaos.plan import FAULTS, OUTAGES, from_lines, plan, to_lines
+from tests.chaos.world import FLEET_FILE
 from tests.fakes.ledger import FakeLedger
 
 MOVE = {
@@ -132,11 +134,19 @@ def test_a_candidate_with_two_versions_is_found():
 
 
 def test_messages_that_never_arrived_were_given_up_or_came_too_often_are_found():
-    told = entry("told", "1", message="one")
+    told = entry("told", "1", message="one", channel={"type": "webhook"})
+    logged = entry("told", "1", message="one", channel={"type": "log"})
     assert kinds(judge_of._messages([told], ["one", "one"], crashes=1)) == []
     assert kinds(judge_of._messages([told], [], crashes=1)) == ["lost"]
+    assert kinds(judge_of._messages([logged], ["one"], crashes=1)) == ["wrong"]
     assert kinds(judge_of._messages([entry("not_told", "1")], [], crashes=1)) == ["lost"]
     assert kinds(judge_of._messages([told], ["one"] * 3, crashes=1)) == ["doubled"]
+
+
+def test_the_file_of_the_fleet_sends_everything_to_the_receiver(tmp_path):
+    (tmp_path / "fleet.yaml").write_text(FLEET_FILE)
+    (channel,) = read_fleet(tmp_path / "fleet.yaml").alerts
+    assert channel.type == "webhook"
 
 
 def test_a_message_that_is_overdue_is_found():

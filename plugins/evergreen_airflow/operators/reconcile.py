@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowRuntimeError
 
+from evergreen.errors import StoreUnavailable
 from evergreen.names import retrain_dag_id
 from evergreen.reconcile_results import WAKE_AFTER
 from evergreen.redaction import redact
@@ -88,7 +90,7 @@ class ReconcileOperator(BaseOperator):
             grace_of(settings.lease_seconds),
             wake_after=self.wake_after,
             run_ended=lambda run_key: _ended(ti, run_key),
-            begins=lambda model: bool(ti.get_dr_count(retrain_dag_id(model), states=UNDER_WAY)),
+            begins=lambda model: bool(_count(ti, model, states=UNDER_WAY)),
             wake=wake,
         )
         with open_workspace(settings, from_airflow) as workspace:
@@ -99,6 +101,21 @@ class ReconcileOperator(BaseOperator):
 def _ended(ti: Any, run_key: str) -> bool | None:
     """Return whether Airflow says that a run ended; None: it does not know it."""
     model, run_id = run_key.partition("/")[0], airflow_run(run_key)
-    if run_id is None or not ti.get_dr_count(retrain_dag_id(model), run_ids=[run_id]):
+    if run_id is None or not _count(ti, model, run_ids=[run_id]):
         return None
-    return bool(ti.get_dr_count(retrain_dag_id(model), run_ids=[run_id], states=ENDED))
+    return bool(_count(ti, model, run_ids=[run_id], states=ENDED))
+
+
+def _count(ti: Any, model: str, **which: list[str]) -> int:
+    """Return how many retrains of a model Airflow has.
+
+    Raises:
+        StoreUnavailable: Airflow did not say; a later pass asks again.
+    """
+    dag_id = retrain_dag_id(model)
+    try:
+        return int(ti.get_dr_count(dag_id, **which))
+    except (OSError, EOFError, AirflowRuntimeError) as exc:
+        raise StoreUnavailable(
+            "Airflow did not say which runs there are", where=f"DAG {dag_id}", got=type(exc).__name__
+        ) from exc
