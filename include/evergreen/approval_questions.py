@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from evergreen.approval_results import Answered, Asked, Standing
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.every_model import of_every_model
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
 from evergreen.run_keys import airflow_run
@@ -77,12 +76,10 @@ def answer_key(asked: Asked) -> str:
 
 
 def _open_questions(ledger: Ledger, model: str | None) -> Iterator[Entry]:
-    """Yield each run's newest question that has no answer, of runs that are not over, by `seq`."""
-    kind = "approval_asked"
-    asked = of_every_model(ledger, kind) if model is None else ledger.entries(model=model, kind=kind)
+    """Yield each run's newest question that has no answer, of runs that are not over."""
+    asked = ledger.entries(model=model, kind="approval_asked")
     newest = {run_key_of(entry.key): entry for entry in asked}
-    in_order = sorted(newest.values(), key=lambda entry: entry.seq)
-    return (entry for entry in in_order if _is_open(ledger, entry))
+    return (entry for entry in newest.values() if _is_open(ledger, entry))
 
 
 def _is_open(ledger: Ledger, question: Entry) -> bool:

@@ -179,6 +179,12 @@ class StoreUnavailable(EvergreenError):
     retryable = True
 
 
+class SchedulerUnavailable(EvergreenError):
+    """The scheduler did not say what it was asked."""
+
+    retryable = True
+
+
 class LedgerError(EvergreenError):
     """Base of what the ledger refuses."""
 

@@ -24,3 +24,12 @@ def is_retrain(run_key: str) -> bool:
     False
     """
     return airflow_run(run_key) is not None or run_key.split("/")[1] not in OTHER_DUTIES
+
+
+def pass_key(model: str) -> str:
+    """Return the key by which a pass of reconcile holds a model's lease; no run of a scheduler has it.
+
+    It is the same for every pass, so the one after a killed one need not wait for its lease to end; of
+    two at once the second fences off the first, and both do the same.
+    """
+    return f"{model}/reconcile/pass"

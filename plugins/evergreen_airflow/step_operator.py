@@ -146,7 +146,7 @@ def told_to_airflow(task_id: str, *, tries_left: bool) -> Iterator[None]:
         raise AirflowFailException(message) from None
     except AirflowTaskTimeout as exc:
         log.error("%s", redact(_trace(exc)))
-        message = f"task {task_id} took longer than its timeout"
+        message = f"task {task_id} took longer than its timeout: see what kept it, or allow more"
         raise (AirflowException if tries_left else AirflowFailException)(message) from None
     except Exception as exc:  # noqa: BLE001 - whatever it is, its text may hold a secret
         log.error("%s", redact(_trace(exc)))

@@ -18,7 +18,9 @@ from evergreen.cli import run as run_module
 from evergreen.cli.alone import alone
 from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, INTERRUPTED, OK, USAGE
 from evergreen.cli.main import main
+from evergreen.errors import LeaseLost
 from evergreen.results import ExpectationOutcome, ValidationReport
+from evergreen.run_keys import pass_key
 from evergreen.settings import Settings
 from evergreen.steps import memory, requests
 from evergreen.watch_questions import past_requests
@@ -225,6 +227,22 @@ def test_a_run_in_the_way_elsewhere_is_named_once_with_the_end_of_its_lease(
     assert said.err.count("another run is at work on this model: churn/scheduled__2024") == 1
     assert "a lease that lasts until 20" in said.err
     assert said.out == ""
+
+
+def test_a_run_whose_lease_a_pass_took_over_says_so_and_leaves_its_end_to_the_pass(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def taken_over(workspace: Workspace, run_key: str) -> None:
+        workspace.ledger.free(workspace.ledger.acquire("churn", run_key))
+        workspace.ledger.acquire("churn", pass_key("churn"))
+        raise LeaseLost("the lease was taken over", where="churn")
+
+    monkeypatch.setattr(run_module, "AFTER_THE_WINDOW", (taken_over,))
+    assert main(RUN) == ENVIRONMENT
+    said = capsys.readouterr()
+    assert "the lease was taken over" in said.err
+    assert "another run is at work" not in said.err
+    assert recorded("run_finished") == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -64,6 +64,22 @@ def test_the_migrations_make_the_tables_that_the_code_reads(url):
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("which", "index"),
+    [
+        ("kind = 'event'", "entries_by_kind (kind=? AND seq>?)"),
+        ("kind = 'event' AND model = 'churn'", "entries_by_model (model=? AND kind=? AND seq>?)"),
+    ],
+)
+def test_entries_of_a_kind_are_found_by_an_index(url, which, index):
+    ledger = open_ledger(url, 600)
+    asked = f"EXPLAIN QUERY PLAN SELECT * FROM entries WHERE {which} AND seq > 0 ORDER BY seq LIMIT 9"
+    with ledger._database.reading() as connection:
+        (step,) = connection.exec_driver_sql(asked).all()
+    ledger.close()
+    assert step[-1] == f"SEARCH entries USING INDEX {index}"
+
+
 def test_a_ledger_of_a_newer_evergreen_is_refused_and_left_alone(url, path):
     open_ledger(url, 600).close()
     with closing(sqlite3.connect(path)) as connection, connection:

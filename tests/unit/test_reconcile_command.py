@@ -15,7 +15,7 @@ from evergreen.cli.exit_codes import ENVIRONMENT, FINDINGS, OK, USAGE
 from evergreen.errors import StoreUnavailable
 from evergreen.ledger import open_ledger
 from evergreen.settings import Settings
-from evergreen.steps.reconcile import known_models
+from evergreen.steps.known_models import known_models
 from tests.fakes.bench import Bench
 from tests.unit.test_command_hand import said
 

@@ -7,7 +7,7 @@ import pytest
 from evergreen.entry_keys import entry_key
 from evergreen.reconcile_results import WAKE_AFTER, Finding, Reconciliation
 from evergreen.results import Version, to_json
-from evergreen.steps.reconcile import known_models
+from evergreen.steps.known_models import known_models
 from evergreen.steps.reconcile.circumstances import STUCK_AFTER
 from evergreen.steps.reconcile.one_pass import BY_WHOMEVER
 from evergreen.watch_results import RetrainRequest

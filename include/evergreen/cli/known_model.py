@@ -7,7 +7,7 @@ from pathlib import Path
 from evergreen.cli.usage import UsageError
 from evergreen.names import did_you_mean, name_problem
 from evergreen.ports import Ledger
-from evergreen.steps.reconcile import known_models
+from evergreen.steps.known_models import known_models
 
 
 def known_model(ledger: Ledger, folder: Path, name: str) -> str:

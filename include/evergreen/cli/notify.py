@@ -37,10 +37,9 @@ def notify(arguments: Namespace) -> int:
         if arguments.again:
             messenger.outbox.again()
         try:
-            keep_and_tell(messenger, datetime.now(UTC))
+            behind = keep_and_tell(messenger, datetime.now(UTC)).behind
             if settings.models.is_dir():
-                now = datetime.now(UTC)
-                look_over(messenger.ledger, [settings.models], now, messenger.checkpoints)
+                look_over(messenger.ledger, [settings.models], datetime.now(UTC), behind=behind)
         finally:  # what waits is told whatever the fleet looks like
             events = take_in(messenger, datetime.now(UTC))
             done = deliver(messenger, datetime.now(UTC), arguments.seconds)

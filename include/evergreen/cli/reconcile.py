@@ -18,7 +18,8 @@ from evergreen.evidence.numbers import counted
 from evergreen.reconcile_results import Dealt, Reconciliation
 from evergreen.results import to_json
 from evergreen.settings import Settings
-from evergreen.steps.reconcile import Circumstances, known_models
+from evergreen.steps.known_models import known_models
+from evergreen.steps.reconcile import Circumstances
 from evergreen.steps.reconcile import reconcile as one_pass
 from evergreen.steps.reconcile.circumstances import grace_of
 from evergreen.text import plain

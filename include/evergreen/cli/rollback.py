@@ -16,8 +16,8 @@ from evergreen.errors import LeaseHeld
 from evergreen.hand_questions import standing
 from evergreen.ports import Pointer
 from evergreen.results import Release, to_json
+from evergreen.run_keys import pass_key
 from evergreen.settings import Settings
-from evergreen.steps.reconcile.written import holder_of
 from evergreen.steps.rollback import Plan, check, planned
 from evergreen.steps.rollback import rollback as roll_back
 from evergreen.text import plain
@@ -84,7 +84,7 @@ def _when_free(workspace: Workspace, plan: Plan, why: str, wait_seconds: float) 
         return tries(roll_back, workspace, plan, person(), why)
     except LeaseHeld as exc:
         model = plan.champion.name
-        by_a_pass = workspace.ledger.holder(model) == holder_of(model)
+        by_a_pass = workspace.ledger.holder(model) == pass_key(model)
         wait = "wait for that run with --wait 3600, or end it (in Airflow: mark it failed)"
         follow = f"where that pass was killed, evergreen reconcile {model} gives its lease back"
         raise LeaseHeld(

@@ -82,8 +82,9 @@ def run(arguments: Namespace) -> int:
         except (LeaseHeld, LedgerBehind):
             raise  # it is the other run, or the ledger's keeper, that has something to report
         except EvergreenError as exc:
-            result = steps.report(workspace, run_key, str(exc))
-            _show(result, arguments.json, why=False)  # the error itself says why
+            with suppress(LeaseHeld):  # a pass that looks for crashes holds it, and closes the run
+                result = steps.report(workspace, run_key, str(exc))
+                _show(result, arguments.json, why=False)  # the error itself says why
             raise
         except KeyboardInterrupt:
             _give_back(workspace, arguments.name, run_key)

@@ -26,6 +26,7 @@ entries = Table(
     Column("previous_hash", Exact, nullable=False),
     Column("hash", Exact, nullable=False),
     Index("entries_by_model", "model", "kind", "seq"),
+    Index("entries_by_kind", "kind", "seq"),
 )
 """The truth. Triggers refuse to change or delete a row."""
 

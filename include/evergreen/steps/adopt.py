@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from evergreen.checkpoints import LEDGER, PER_ERA, Adoption, Checkpoint, held_against
 from evergreen.entry_keys import entry_key
 from evergreen.errors import NotAllowed
-from evergreen.every_model import of_every_model
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Ledger, Registered, Registry
 from evergreen.results import Version, from_json, to_json
@@ -105,7 +104,7 @@ def unknown_versions(ledger: Ledger, registry: Registry) -> tuple[str, ...]:
     """
     known = {
         (version.name, version.number): version.candidate_key
-        for version in (from_json(Version, entry.body) for entry in of_every_model(ledger, "version"))
+        for version in (from_json(Version, entry.body) for entry in ledger.entries(kind="version"))
     }
     return tuple(
         _words(one)

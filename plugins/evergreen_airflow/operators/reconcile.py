@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from evergreen.errors import StoreUnavailable
+from evergreen.errors import SchedulerUnavailable
 from evergreen.names import retrain_dag_id
 from evergreen.reconcile_results import WAKE_AFTER
 from evergreen.redaction import redact
@@ -71,7 +71,8 @@ class ReconcileOperator(BaseOperator):
         raise SystemExit(TERMINATED)
 
     def _one_pass(self, context: Context) -> Reconciliation:
-        from evergreen.steps.reconcile import Circumstances, known_models, reconcile
+        from evergreen.steps.known_models import known_models
+        from evergreen.steps.reconcile import Circumstances, reconcile
         from evergreen.steps.reconcile.circumstances import grace_of
         from evergreen.wiring import open_workspace
         from evergreen_airflow.configuration import settings_from_airflow
@@ -110,12 +111,15 @@ def _count(ti: Any, model: str, **which: list[str]) -> int:
     """Return how many retrains of a model Airflow has.
 
     Raises:
-        StoreUnavailable: Airflow did not say; a later pass asks again.
+        SchedulerUnavailable: Airflow did not say.
     """
     dag_id = retrain_dag_id(model)
     try:
         return int(ti.get_dr_count(dag_id, **which))
     except (OSError, EOFError, AirflowRuntimeError) as exc:
-        raise StoreUnavailable(
-            "Airflow did not say which runs there are", where=f"DAG {dag_id}", got=type(exc).__name__
+        raise SchedulerUnavailable(
+            "Airflow did not say which runs there are",
+            where=f"DAG {dag_id}",
+            got=type(exc).__name__,
+            fix="the next pass asks again; where that lasts, is the API server up?",
         ) from exc

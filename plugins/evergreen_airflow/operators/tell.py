@@ -47,9 +47,9 @@ class TellOperator(BaseOperator):
 
         with told_to_airflow(self.task_id, tries_left=False), messenger() as opened:
             try:
-                unwitnessed = keep_and_tell(opened, datetime.now(UTC))
+                witnessed = keep_and_tell(opened, datetime.now(UTC))
                 folders = [Path(folder) for folder in self.folders]
-                found = look_over(opened.ledger, folders, datetime.now(UTC), opened.checkpoints)
+                found = look_over(opened.ledger, folders, datetime.now(UTC), behind=witnessed.behind)
             finally:  # what waits is told whatever the fleet looks like
                 events = take_in(opened, datetime.now(UTC))
                 done = deliver(opened, datetime.now(UTC), BUDGET_SECONDS)
@@ -58,7 +58,7 @@ class TellOperator(BaseOperator):
             "model_files": found.files,
             "stale": found.stale,
             "approvals_overdue": found.overdue,
-            "unwitnessed": unwitnessed,
+            "unwitnessed": len(witnessed.problems),
             "events": events,
             "sent": done.sent,
             "postponed": done.postponed,

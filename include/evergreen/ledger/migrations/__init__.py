@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect, selec
 
 from evergreen.errors import LedgerError
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 VERSION_TABLE = "ledger_version"
 """Not Alembic's default, which other users of a shared database (MLflow, Airflow) also keep."""
 

@@ -22,7 +22,6 @@ from evergreen.alerts.event import Notice
 from evergreen.canonical import digest_of
 from evergreen.document import read_document
 from evergreen.errors import InvalidModelFile
-from evergreen.every_model import of_every_model
 from evergreen.loading import find_model_files, load_spec
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
@@ -71,7 +70,7 @@ def _called(path: Path) -> str:
 def _told(ledger: Ledger) -> dict[str, tuple[Notice, int]]:
     """Return, by model, the last notice about its file and how many there were."""
     told: dict[str, tuple[Notice, int]] = {}
-    for entry in of_every_model(ledger, "event"):
+    for entry in ledger.entries(kind="event"):
         one = _about_a_file(entry)
         if one is not None:
             told[entry.model] = (one, told.get(entry.model, (one, 0))[1] + 1)

@@ -18,7 +18,7 @@ from evergreen.messenger import Messenger
 from evergreen.ports import Entry, Ledger
 from evergreen.results import from_json
 from evergreen.steps.alerts.notice import notice
-from evergreen.steps.witness import present, witness
+from evergreen.steps.witness import Witnessed, present, witness
 from evergreen.text import plain
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ CAUSE = "witness/"
 """How the causes begin of places that do not keep checkpoints of this ledger."""
 
 
-def keep_and_tell(messenger: Messenger, now: datetime) -> int:
-    """Keep a checkpoint in every place that has not one as new; return how many places did not take it.
+def keep_and_tell(messenger: Messenger, now: datetime) -> Witnessed:
+    """Keep a checkpoint in every place that has not one as new; return what became of that.
 
     What a place says against it is told once, and once more when it is over; that a silent place now
     contradicts the ledger is news.
@@ -50,7 +50,7 @@ def keep_and_tell(messenger: Messenger, now: datetime) -> int:
         news = _news(place.uri, cause, signature, said.get(place.uri), last)
         if news is not None:
             notice(ledger, LEDGER, f"{cause}/{count + 1}", news)
-    return len(done.problems)
+    return done
 
 
 def _tell_the_days(messenger: Messenger, now: datetime) -> None:

@@ -7,7 +7,6 @@ would not do at its next step, all of it under the model's lease, which is never
 
 from evergreen.steps.reconcile.circumstances import Circumstances
 from evergreen.steps.reconcile.look import look
-from evergreen.steps.reconcile.models import known_models
 from evergreen.steps.reconcile.one_pass import reconcile
 
-__all__ = ["Circumstances", "known_models", "look", "reconcile"]
+__all__ = ["Circumstances", "look", "reconcile"]

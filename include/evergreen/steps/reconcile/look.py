@@ -13,9 +13,10 @@ from evergreen.errors import EvergreenError, LedgerError, bounded
 from evergreen.reconcile_results import Finding
 from evergreen.redaction import redact
 from evergreen.results import from_json
+from evergreen.run_keys import pass_key
 from evergreen.steps.reconcile import questions, releases, requests, runs
 from evergreen.steps.reconcile.circumstances import Circumstances
-from evergreen.steps.reconcile.written import holder_of, named, no_longer, recorded_key, told
+from evergreen.steps.reconcile.written import named, no_longer, recorded_key, told
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> list
         LedgerError: the ledger did not answer.
     """
     stuck = list(requests.stuck(workspace, model, circumstances))
-    if workspace.ledger.holder(model) not in (None, holder_of(model)):
+    if workspace.ledger.holder(model) not in (None, pass_key(model)):
         return stuck
     found: list[Finding] = []
     whole = True

@@ -17,6 +17,7 @@ from evergreen.failpoints import failpoint
 from evergreen.ports import Lease, Ledger
 from evergreen.reconcile_results import Dealt, Finding, FindingKind, Reconciliation
 from evergreen.redaction import redact
+from evergreen.run_keys import pass_key
 from evergreen.steps.reconcile import questions, releases, requests, runs, written
 from evergreen.steps.reconcile.circumstances import Circumstances
 from evergreen.steps.reconcile.look import look, not_looked_at, why_not
@@ -89,7 +90,7 @@ def _dealt_with(
 
 def _free_what_is_left(ledger: Ledger, model: str) -> None:
     """Give back the lease of a pass that was killed when all was done: no run need wait for its end."""
-    holder = written.holder_of(model)
+    holder = pass_key(model)
     if ledger.holder(model) == holder:
         with suppress(LeaseHeld):  # a run has begun meanwhile
             ledger.free(ledger.acquire(model, holder))
@@ -101,7 +102,7 @@ def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> l
     Raises:
         LeaseHeld: a run began meanwhile.
     """
-    lease = workspace.ledger.acquire(model, written.holder_of(model))
+    lease = workspace.ledger.acquire(model, pass_key(model))
     failpoint("reconcile.leased")
     dealt: dict[str, Dealt] = {}
     fresh: list[Finding] = []
@@ -113,7 +114,7 @@ def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> l
                 if not fresh:
                     break
                 for one in fresh:
-                    blocked = _blocked(one, dealt.values())
+                    blocked = _blocked(workspace, one, dealt.values())
                     dealt[one.run_key] = (
                         Dealt(one, "left", "what comes before it could not be mended", passes=True)
                         if blocked
@@ -130,8 +131,10 @@ def _mended(workspace: Workspace, model: str, circumstances: Circumstances) -> l
     return list(dealt.values())
 
 
-def _blocked(finding: Finding, dealt: Iterable[Dealt]) -> bool:
-    """Return whether a finding waits for one before it that could not be mended: alias after target."""
+def _blocked(workspace: Workspace, finding: Finding, dealt: Iterable[Dealt]) -> bool:
+    """Return whether a finding waits for what comes before it: alias after target, end after release."""
+    if finding.kind == "abandoned_run":
+        return runs.is_to_release(workspace, runs.run_of(finding))
     return finding.kind in _IN_ORDER and any(
         one.became == "left" and one.finding.kind in _IN_ORDER for one in dealt
     )

@@ -14,7 +14,6 @@ from datetime import datetime
 from evergreen.approval import expired, lets_release
 from evergreen.approval_questions import standing
 from evergreen.entry_keys import entry_key, run_key_of
-from evergreen.errors import StoreUnavailable
 from evergreen.failpoints import failpoint
 from evergreen.ports import Entry, Lease, Ledger
 from evergreen.reconcile_results import Finding
@@ -45,7 +44,7 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iter
             f"run {run_key} began and never said what it came to; the last that was heard of it is of "
             f"{_heard(workspace, run_key):%Y-%m-%d %H:%M} UTC",
             "it is closed with what becomes of its release"
-            if _is_to_release(workspace, run_key)
+            if is_to_release(workspace, run_key)
             else f"it is closed as {outcome}",
             command=f"evergreen history {model}",
         )
@@ -58,20 +57,18 @@ def mend(workspace: Workspace, finding: Finding, lease: Lease) -> None:
 
     Raises:
         LeaseLost: another run took over.
-        StoreUnavailable: its release is yet to be finished, with which it ends.
     """
-    run_key = finding.refers_to.rpartition("/")[0]
-    if _is_to_release(workspace, run_key):
-        raise StoreUnavailable(
-            "a run ends with its release, which is yet to be finished",
-            where=f"run {run_key}",
-            fix="none needed once registry and target answer: a later pass finishes both",
-        )
+    run_key = run_of(finding)
     result = summarise(workspace, run_key)
     if result.outcome == "failed":
         result = _abandoned(result, finding.words)
     conclude(workspace, run_key, result, lease)
     failpoint("reconcile.run_ended")
+
+
+def run_of(finding: Finding) -> str:
+    """Return the key of the run that a finding of this area is about."""
+    return finding.refers_to.rpartition("/")[0]
 
 
 def unended(ledger: Ledger, model: str) -> list[str]:
@@ -105,7 +102,7 @@ def _may_come_back(workspace: Workspace, run_key: str, circumstances: Circumstan
     return not expired(told.asked, told.answered, circumstances.now)
 
 
-def _is_to_release(workspace: Workspace, run_key: str) -> bool:
+def is_to_release(workspace: Workspace, run_key: str) -> bool:
     """Return whether a run's release was decided last of its model's, and is not carried out."""
     intended = workspace.ledger.last(model_of(run_key), "release_intended")
     if intended is None or run_key_of(intended.key) != run_key:

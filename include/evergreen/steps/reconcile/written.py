@@ -23,15 +23,6 @@ from evergreen.steps.brief_lease import briefly
 INTENDED, DONE = "reconcile_intended", "reconciled"
 
 
-def holder_of(model: str) -> str:
-    """Return the holder of a pass's lease; no run of a scheduler can have this key.
-
-    It is the same for every pass, so the one after a killed one need not wait for its lease to end; of
-    two at once the second fences off the first, and both do the same.
-    """
-    return f"{model}/reconcile/pass"
-
-
 def intend(ledger: Ledger, finding: Finding, lease: Lease) -> str:
     """Write down what is about to be done, unless it stands, and return the key of its entry.
 
