@@ -13,21 +13,11 @@ model.
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
-from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from evergreen.comparison import Comparison
-from evergreen.gate_spec import Gate
-from evergreen.loading import load_model
-from evergreen.window import Window, Windows
+from tests.benchmarks.gate_flights_years import Year, measure
 from tests.benchmarks.trials import (
     BLUE,
     GREEN,
@@ -35,216 +25,15 @@ from tests.benchmarks.trials import (
     ORANGE,
     PURPLE,
     VERMILION,
-    better,
     canvas,
-    in_processes,
     run,
     save,
     table,
     verdict,
 )
 
-ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "dags" / "models" / "flight_delay.yaml"
-JUDGED = range(3, 13)
 NAMES = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 NOVEMBER = 11
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One model to fit: which months it learns from, and where the rows are."""
-
-    rows: Path
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """What a model answers in each later month, with its trivial answers."""
-
-    classes: tuple[str, ...]
-    baseline: tuple[float, ...]
-    last_period: tuple[float, ...]
-    answers: dict[int, np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    """One month under one policy: what served, what it cost, what was decided at its end."""
-
-    month: int
-    served: tuple[int, int]
-    rows: int
-    loss: float
-    challenger_loss: float
-    promoted: bool
-    comparison: Comparison
-
-
-@dataclass(frozen=True, slots=True)
-class Year:
-    """All months under one policy, with challengers of one kind of window."""
-
-    policy: str
-    window: str
-    months: tuple[Month, ...]
-
-    @property
-    def loss(self) -> float:
-        """The mean log-loss of a flight."""
-        rows = sum(one.rows for one in self.months)
-        return sum(one.rows * one.loss for one in self.months) / rows
-
-
-def measure(_: int) -> list[Year]:
-    """Return the years under every policy."""
-    from evergreen.demo.flights import load_warehouse
-
-    spans = {
-        "one month": {month: (month - 1, month - 1) for month in JUDGED},
-        "all months before": {month: (1, month - 1) for month in JUDGED},
-    }
-    wanted = sorted({(1, 1), *(span for each in spans.values() for span in each.values())})
-    with tempfile.TemporaryDirectory() as folder:
-        rows = store(load_warehouse(Path(folder) / "flights.db"), Path(folder) / "flights.parquet")
-        tasks = [Task(rows, *span) for span in wanted]
-        models = dict(zip(wanted, in_processes(fit_span, tasks), strict=True))
-        judge = partial(_judge, models, {month: labelled_rows(rows, _window(month)) for month in JUDGED})
-    return [
-        year(policy, window, span, rule, promotes, judge)
-        for window, span in spans.items()
-        for policy, rule, promotes in policies()
-    ]
-
-
-def policies() -> list[tuple[str, Gate, Callable[[Comparison], bool]]]:
-    """Return each policy with the gate that measures for it and what it promotes."""
-    rule = load_model(MODEL).spec.gate
-
-    def gate(**options: object) -> Gate:
-        return Gate.model_validate({**rule.model_dump(), **options})
-
-    def answer(comparison: Comparison) -> bool:
-        return comparison.promote
-
-    return [
-        (f"gate, non-inferiority {rule.margin}", rule, answer),
-        ("gate, non-inferiority 0.01", gate(margin=0.01), answer),
-        ("gate, superiority 0", gate(policy="superiority", margin=0), answer),
-        ("better", rule, better),
-        ("always", rule, lambda _: True),
-        ("never", rule, lambda _: False),
-    ]
-
-
-def year(
-    policy: str,
-    window: str,
-    spans: dict[int, tuple[int, int]],
-    rule: Gate,
-    promotes: Callable[[Comparison], bool],
-    judge: Callable[[Gate, int, tuple[int, int], tuple[int, int]], Comparison],
-) -> Year:
-    """Go through the months: score with the champion of then, judge, and only then promote."""
-    served, months = (1, 1), []
-    for month, challenger in spans.items():
-        comparison = judge(rule, month, challenger, served)
-        over = comparison.against
-        assert over.value is not None
-        assert over.other is not None
-        promoted = promotes(comparison)
-        months.append(Month(month, served, over.rows, over.other, over.value, promoted, comparison))
-        served = challenger if promoted else served
-    return Year(policy, window, tuple(months))
-
-
-def fit_span(task: Task) -> Fit:
-    """Fit the model file's estimator on some months and predict every judged month after them."""
-    from evergreen.training.fit import fit, predict
-    from evergreen.training.frame import feature_frame
-
-    spec = load_model(MODEL).spec
-    span, following = Window(_start(task.first), _start(task.last + 1)), _window(task.last + 1)
-    train, test = (labelled_rows(task.rows, window) for window in (span, following))
-    made = fit(spec, train, test, Windows(following.end, span, following))
-    answers = {}
-    for month in JUDGED:
-        if month > task.last:
-            rows = labelled_rows(task.rows, _window(month))
-            answers[month] = predict(made.model, feature_frame(rows, made.features), made.classes)
-    return Fit(made.classes, made.baseline, made.last_period, answers)
-
-
-def store(warehouse: Path, path: Path) -> Path:
-    """Write the year as the model file's query gives it, in the order of departure."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import parquet
-
-    model = load_model(MODEL)
-    bounds = {"start": f"{_start(1):%Y-%m-%d %H:%M:%S}", "end": f"{_start(13):%Y-%m-%d %H:%M:%S}"}
-    with closing(sqlite3.connect(warehouse)) as connection:
-        frame = pd.read_sql_query(model.query, connection, params=bounds)
-    rows = pa.Table.from_pandas(frame, preserve_index=False)
-    column = model.spec.data.time_column
-    times = pc.strptime(rows.column(column), format="%Y-%m-%d %H:%M:%S", unit="us")
-    rows = rows.set_column(rows.column_names.index(column), column, pc.assume_timezone(times, "UTC"))
-    parquet.write_table(rows.sort_by(column), path)
-    return path
-
-
-def labelled_rows(path: Path, window: Window):
-    """Return the rows of a window whose label is known."""
-    from pyarrow import parquet
-
-    from evergreen.training.labels import in_window, labelled
-
-    data = load_model(MODEL).spec.data
-    return labelled(in_window(parquet.read_table(path), data.time_column, window), data.label.column)
-
-
-def _judge(
-    models: dict[tuple[int, int], Fit],
-    rows_of: dict[int, object],
-    rule: Gate,
-    month: int,
-    challenger: tuple[int, int],
-    champion: tuple[int, int],
-) -> Comparison:
-    from evergreen.evidence.clusters import clusters_of
-    from evergreen.evidence.gather import constant, gather
-    from evergreen.evidence.judged_rows import JudgedRows
-    from evergreen.gate import compare
-    from evergreen.training.labels import labels_of
-
-    spec, table_of = load_model(MODEL).spec, rows_of[month]
-    made = models[challenger]
-    clusters, by = clusters_of(rule, spec.data, table_of, _start(month))
-    rows = JudgedRows(labels_of(table_of, spec.data.label.column, rule.task), made.classes, clusters, by)
-    wanted = [one if isinstance(one, str) else one.column for one in rule.slices]
-    wanted += rule.fairness.columns if rule.fairness else []
-    evidence = gather(
-        rule,
-        rows,
-        {name: table_of.column(name) for name in wanted},
-        made.answers[month],
-        models[champion].answers[month],
-        constant(made.baseline, made.classes, rows),
-        constant(made.last_period, made.classes, rows) if made.last_period else None,
-    )
-    return compare(rule, spec.tier, evidence)
-
-
-def _start(month: int) -> datetime:
-    # Windows begin at 06:00 UTC, the middle of the night in New York, as the model's schedule has them.
-    return datetime(2013 + (month - 1) // 12, (month - 1) % 12 + 1, 1, 6, tzinfo=UTC)
-
-
-def _window(month: int) -> Window:
-    return Window(_start(month), _start(month + 1))
 
 
 def markdown(figures: list[Year]) -> str:

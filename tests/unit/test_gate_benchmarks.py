@@ -14,7 +14,7 @@ from evergreen.metric_spec import PlainMetric
 from tests.benchmarks import (
     gate_clustered,
     gate_coverage,
-    gate_flights,
+    gate_flights_years,
     gate_null,
     gate_power,
     gate_slices,
@@ -133,7 +133,7 @@ def test_a_months_winner_serves_from_the_next_month_on():
         return compared(rule, rows, first, second, 0.5)
 
     spans = {3: (2, 2), 4: (3, 3), 5: (4, 4)}
-    year = gate_flights.year("gate", "one", spans, rule, lambda one: one.promote, judge)
+    year = gate_flights_years.year("gate", "one", spans, rule, lambda one: one.promote, judge)
     assert seen == [(3, (2, 2), (1, 1)), (4, (3, 3), (2, 2)), (5, (4, 4), (3, 3))]
     assert [month.served for month in year.months] == [(1, 1), (2, 2), (3, 3)]
     champions = [month.comparison.evidence.over_champion.other for month in year.months]
