@@ -1,4 +1,4 @@
-"""A model kept in a real MLflow: how to run it, what it learnt and answers, and files that were changed."""
+"""A model in a real MLflow: how to run it, what it learnt and answers, and files that were changed."""
 
 from __future__ import annotations
 
