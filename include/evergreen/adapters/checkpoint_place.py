@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from evergreen.checkpoints import Checkpoint, checkpoint_from
 from evergreen.errors import ArtefactDamaged, LedgerBehind
-from evergreen.objects import put_if_absent
+from evergreen.objects import Objects, put_if_absent
 from evergreen.redaction import redact
-from evergreen.storage import local_path, open_remote
-from evergreen.storage_errors import nothing_there, store_answers
+from evergreen.storage import local_path
+from evergreen.storage_errors import store_answers
 
 log = logging.getLogger(__name__)
 
@@ -109,40 +110,32 @@ class CheckpointFiles:
 
         So nothing that somebody puts there makes the place seem silent.
         """
-        try:
-            return _checkpoint(self._content(name))
-        except IsADirectoryError:
-            return None
-        except FileNotFoundError as exc:
-            if not nothing_there(exc):
-                raise
-            return None
+        content = self._content(name)
+        return None if content is None else _checkpoint(content)
 
-    def _content(self, name: str) -> bytes:
+    def _content(self, name: str) -> bytes | None:
         place = local_path(self._uri)
-        if place is not None:
+        if place is None:
+            return self._object(name)
+        try:
             with (place / name).open("rb") as file:
                 return file.read(LONGEST_FILE + 1)
-        system, path = open_remote(self._uri, self._options(), self.uri)
-        too_long = system.info(f"{path}/{name}")["size"] > LONGEST_FILE
-        return b"" if too_long else bytes(system.cat_file(f"{path}/{name}"))
+        except (FileNotFoundError, IsADirectoryError):
+            return None
+
+    def _object(self, name: str) -> bytes | None:
+        objects = Objects(self._uri, self._options())
+        info = objects.info(name)
+        return None if info is None or info["size"] > LONGEST_FILE else objects.read(name)
 
     def _listed(self, folder: str) -> list[str]:
         """Return the names in a folder that can be ours, the greatest first."""
-        place = local_path(self._uri)
-        try:
-            if place is not None:
+        place, names = local_path(self._uri), []
+        if place is None:
+            names = Objects(f"{self._uri}/{folder}", self._options()).names()
+        else:
+            with suppress(NotADirectoryError, FileNotFoundError):
                 names = [path.name for path in (place / folder).iterdir()]
-            else:
-                system, path = open_remote(self._uri, self._options(), self.uri)
-                system.invalidate_cache()
-                names = [one.rpartition("/")[2] for one in system.ls(f"{path}/{folder}", detail=False)]
-        except NotADirectoryError:
-            return []
-        except FileNotFoundError as exc:
-            if place is None and not nothing_there(exc):
-                raise
-            return []
         return sorted(
             (one for one in names if _NUMBER.fullmatch(one.removesuffix(".json"))), reverse=True
         )
