@@ -20,7 +20,8 @@ VARIABLES: Mapping[str, str] = {
     "(default STORE/predictions)",
     "EVERGREEN_STORE_CONNECTION": "connection id for that store, where it needs one",
     "EVERGREEN_TRACKING": "MLflow tracking and registry URI (default sqlite:///HOME/mlflow.db)",
-    "EVERGREEN_ARTIFACTS": "where MLflow keeps artifacts of new experiments (default HOME/artifacts)",
+    "EVERGREEN_ARTIFACTS": "where MLflow keeps artifacts of new experiments (default HOME/artifacts; "
+    "where EVERGREEN_TRACKING is a server, where that server keeps them)",
     "EVERGREEN_RELEASES": "folder of the pointers of local release targets (default HOME/releases)",
     "EVERGREEN_MODELS": "folder of the model files for the command line (default dags/models)",
     "EVERGREEN_LEASE_SECONDS": "how long a silent run keeps its model's lease (default 600)",
@@ -47,7 +48,8 @@ class Settings:
     store_uri: str
     store_connection: str | None
     tracking_uri: str
-    artifact_uri: str
+    artifact_uri: str | None
+    """None: the tracking server decides."""
     releases: Path
     models: Path
     lease_seconds: float
@@ -73,13 +75,14 @@ class Settings:
         """
         env = os.environ if environ is None else environ
         home = Path(env.get("EVERGREEN_HOME") or Path.home() / ".evergreen").expanduser().absolute()
+        tracking_uri = env.get("EVERGREEN_TRACKING") or f"sqlite:///{home / 'mlflow.db'}"
         return cls(
             home=home,
             ledger_url=env.get("EVERGREEN_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
             store_uri=_anchored(env.get("EVERGREEN_STORE"), "EVERGREEN_STORE") or str(home / "store"),
             store_connection=env.get("EVERGREEN_STORE_CONNECTION") or None,
-            tracking_uri=env.get("EVERGREEN_TRACKING") or f"sqlite:///{home / 'mlflow.db'}",
-            artifact_uri=env.get("EVERGREEN_ARTIFACTS") or (home / "artifacts").as_uri(),
+            tracking_uri=tracking_uri,
+            artifact_uri=env.get("EVERGREEN_ARTIFACTS") or _artifacts(home, tracking_uri),
             releases=Path(env.get("EVERGREEN_RELEASES") or home / "releases").expanduser().absolute(),
             models=Path(env.get("EVERGREEN_MODELS") or "dags/models"),
             lease_seconds=_seconds(env, "EVERGREEN_LEASE_SECONDS", 600),
@@ -116,6 +119,17 @@ def _anchored(uri: str | None, variable: str) -> str | None:
             )
         return uri
     return str(Path(uri).expanduser().absolute())
+
+
+def _artifacts(home: Path, tracking_uri: str) -> str | None:
+    """Return where artifacts go unless a setting says so: never a disk that only this process sees.
+
+    Whoever asks a server may run on another machine than whoever trained (a pod each, say), and finds
+    what the server itself keeps. A database as tracking store keeps no files, so they lie beside it.
+    """
+    if tracking_uri.lower().startswith(("http://", "https://")):
+        return None
+    return (home / "artifacts").as_uri()
 
 
 def _path(text: str | None) -> Path | None:

@@ -71,7 +71,13 @@ def test_every_setting_in_the_values_is_one_of_evergreens(values):
     names = [one["name"] for one in values["env"]] + [one["envName"] for one in values["secret"]]
     ours = {name for name in names if name.startswith("EVERGREEN_")}
     assert ours <= set(VARIABLES)
-    assert ours >= {"EVERGREEN_LEDGER", "EVERGREEN_STORE", "EVERGREEN_TRACKING"}
+    assert ours >= {
+        "EVERGREEN_ARTIFACTS",
+        "EVERGREEN_LEDGER",
+        "EVERGREEN_RELEASES",
+        "EVERGREEN_STORE",
+        "EVERGREEN_TRACKING",
+    }
     assert {tuple(sorted(one)) for one in values["secret"]} == {("envName", "secretKey", "secretName")}
 
 

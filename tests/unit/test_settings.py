@@ -32,6 +32,19 @@ def test_a_bucket_stays_as_it_is():
     assert Settings.from_environment({"EVERGREEN_STORE": "s3://b/x"}).store_uri == "s3://b/x"
 
 
+@pytest.mark.parametrize("tracking", ["http://mlflow:5000", "https://mlflow.example.com/x", "HTTP://m"])
+def test_models_lie_where_a_tracking_server_keeps_them_unless_a_setting_says_so(tracking: str):
+    unsaid = {"EVERGREEN_TRACKING": tracking}
+    assert Settings.from_environment(unsaid).artifact_uri is None
+    said = unsaid | {"EVERGREEN_ARTIFACTS": "s3://b/artifacts"}
+    assert Settings.from_environment(said).artifact_uri == "s3://b/artifacts"
+
+
+def test_models_lie_in_our_own_folder_where_a_database_keeps_the_runs():
+    env = {"EVERGREEN_TRACKING": "postgresql://db/mlflow", "EVERGREEN_HOME": "/srv/evergreen"}
+    assert Settings.from_environment(env).artifact_uri == "file:///srv/evergreen/artifacts"
+
+
 def test_trusted_types_may_be_written_with_spaces():
     settings = Settings.from_environment({"EVERGREEN_TRUSTED_TYPES": " a.B, c.D ,"})
     assert settings.trusted_types == ("a.B", "c.D")

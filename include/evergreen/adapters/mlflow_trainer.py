@@ -44,13 +44,16 @@ class MlflowTrainer:
 
     Args:
         tracking_uri: MLflow's.
-        artifact_uri: Folder or bucket under which new experiments keep their artifacts.
+        artifact_uri: Folder or bucket under which new experiments keep their artifacts; None: where the
+            tracking server keeps them.
         trusted_types: Types a model may hold besides Evergreen's own list.
     """
 
-    def __init__(self, tracking_uri: str, artifact_uri: str, trusted_types: tuple[str, ...]) -> None:
+    def __init__(
+        self, tracking_uri: str, artifact_uri: str | None, trusted_types: tuple[str, ...]
+    ) -> None:
         self._tracking_uri = tracking_uri
-        self._artifact_uri = artifact_uri.rstrip("/")
+        self._artifact_uri = artifact_uri
         self._trusted_types = trusted_types
 
     def train(
@@ -158,14 +161,15 @@ def _remembered_run(client: MlflowClient, candidate: Candidate) -> Any:
     return run
 
 
-def _experiment(client: MlflowClient, model: str, artifact_uri: str) -> str:
+def _experiment(client: MlflowClient, model: str, artifact_uri: str | None) -> str:
     """Return the id of the model's experiment, made where it is missing, whoever is first."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(model)
     if experiment is None:
+        location = None if artifact_uri is None else f"{artifact_uri.rstrip('/')}/{model}"
         try:
-            return client.create_experiment(model, artifact_location=f"{artifact_uri}/{model}")
+            return client.create_experiment(model, artifact_location=location)
         except MlflowException as exc:
             experiment = client.get_experiment_by_name(model)
             if experiment is None:
