@@ -66,8 +66,16 @@ class StepOperator(BaseOperator):
     Args:
         model: The model's name.
         model_file: The model file; only a run's first step reads it, the ledger keeps it for the rest.
-        retries: Tries after the first, for whatever may pass.
+        retries: Tries after the first, for whatever may pass; as many anew when a person clears the
+            task.
         lease_waits: Further tries, only for as long as another run holds the model's lease.
+
+    Airflow counts every try alike and goes on counting when a task is cleared, so what counts here is
+    told apart: tries before the last clearing do not (`tries_so_far`), nor do those that only waited
+    for the lease. A wait leaves no trace, for only the lease's holder writes to the ledger; a try that
+    had the lease and failed by an error that may pass does. So the waits are not counted, but those
+    failures are, and only where the error at hand is one of them: any other (the ledger does not
+    answer, the step took too long, an unexpected error) is judged by Airflow's count, which ends sooner.
     """
 
     ui_color: str = "#e6f4ea"
@@ -84,6 +92,7 @@ class StepOperator(BaseOperator):
         self.model = model
         self.model_file = model_file
         self.attempts = retries
+        self.lease_waits = lease_waits
 
     @abstractmethod
     def run_step(self, workspace: Workspace, run: Run) -> Outcome:
@@ -109,10 +118,15 @@ class StepOperator(BaseOperator):
         from evergreen_airflow.run_context import run_key_of
 
         run = Run(run_key_of(self.model, context["dag_run"], self.duty), context)
-        with told_to_airflow(self.task_id, tries_left=context["ti"].try_number <= self.attempts):
+        tries_left = tries_so_far(context["ti"], self.retries or 0) <= self.attempts
+        with told_to_airflow(self.task_id, tries_left=tries_left):
             try:
                 with open_workspace(settings_from_airflow(), from_airflow) as workspace:
-                    outcome = self.run_step(workspace, run)
+                    if tries_left or not self.lease_waits:
+                        outcome = self.run_step(workspace, run)
+                    else:
+                        with self._waits_not_counted(workspace, run):
+                            outcome = self.run_step(workspace, run)
             finally:
                 if self.tells:
                     tell_people()
@@ -122,9 +136,37 @@ class StepOperator(BaseOperator):
                 raise AirflowSkipException(line)
             return None if outcome.result is None else shortened(to_json(outcome.result))
 
+    @contextmanager
+    def _waits_not_counted(self, workspace: Workspace, run: Run) -> Iterator[None]:
+        """Tell Airflow to try again while fewer tries failed than may, though more were made."""
+        from evergreen.steps.memory import failures_that_may_pass
+
+        def failed() -> int:
+            since = run.context["dag_run"].start_date  # set anew when a run that had ended is cleared
+            return failures_that_may_pass(workspace, run.key, self.task_id, since)
+
+        before = failed()
+        try:
+            yield
+        except EvergreenError as exc:
+            if not exc.retryable or not before < failed() <= self.attempts:
+                raise
+            with told_to_airflow(self.task_id, tries_left=True):
+                raise
+
     def on_kill(self) -> None:
         """End at once: steps are safe to cut off anywhere, and Airflow decides whether to try again."""
         raise SystemExit(TERMINATED)
+
+
+def tries_so_far(ti: Any, retries: int) -> int:
+    """Return how many tries of a task there were, this one included, since it was last cleared.
+
+    Clearing sets Airflow's `max_tries` to the tries made by then and `retries` more; `retries` is the
+    number it was made with. A DAG that has changed since may have another: then it is from the first.
+    """
+    made_before = max(0, int(ti.max_tries) - retries)
+    return int(ti.try_number) - made_before
 
 
 @contextmanager

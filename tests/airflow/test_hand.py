@@ -58,7 +58,7 @@ def execute(bench: Bench, models: Path):
         operator = operators[task_id](task_id=task_id, model=model, model_file=path, retries=0)
         dag_run = FakeDagRun(RunType.MANUAL)
         dag_run.dag_id = f"{model}__retrain"
-        ti = SimpleNamespace(try_number=1, get_task_states=lambda dag_id, run_ids: {})
+        ti = SimpleNamespace(try_number=1, max_tries=0, get_task_states=lambda dag_id, run_ids: {})
         try:
             return operator.execute({"dag_run": dag_run, "ti": ti, "params": {}})
         except AirflowSkipException as exc:

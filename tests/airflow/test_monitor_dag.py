@@ -79,7 +79,7 @@ def execute(monkeypatch):
         )
         context = {
             "dag_run": FakeDagRun(RunType.SCHEDULED, data_interval_end=AS_OF),
-            "ti": SimpleNamespace(try_number=1),
+            "ti": SimpleNamespace(try_number=1, max_tries=0),
             "params": {},
             "outlet_events": {} if events is None else events,
         }

@@ -4,7 +4,7 @@ import json
 import logging
 import signal
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from evergreen.evidence.words import sentences
 from evergreen.redaction import hide
 from evergreen.spec import ModelSpec
 from evergreen.steps import requests
+from evergreen.steps.memory import holding
 from evergreen.watch_results import RetrainRequest
 from evergreen.window import Window, windows_at
 from tests.airflow.conftest import model_text
@@ -69,6 +70,8 @@ def execute(monkeypatch, ledger):
         task_id: str,
         *,
         try_number: int = 1,
+        cleared_after: int = 0,
+        begun: datetime | None = None,
         states: dict[str, str] | None = None,
         params: dict[str, Any] | None = None,
         model_file: Path = Path("flight_delay.yaml"),
@@ -83,10 +86,13 @@ def execute(monkeypatch, ledger):
             lease_waits=lease_waits,
         )
         ti = SimpleNamespace(
-            try_number=try_number, get_task_states=lambda dag_id, run_ids: {run_ids[0]: states or {}}
+            try_number=try_number,
+            max_tries=cleared_after + operator.retries,
+            get_task_states=lambda dag_id, run_ids: {run_ids[0]: states or {}},
         )
         dag_run = dag_run or FakeDagRun(RunType.MANUAL)
         dag_run.dag_id = "flight_delay__retrain"
+        dag_run.start_date = begun
         return operator.execute({"dag_run": dag_run, "ti": ti, "params": params or {}})
 
     return of
@@ -149,6 +155,79 @@ def test_a_held_lease_is_waited_for_beyond_the_tries_of_the_model_file(execute, 
     with pytest.raises(AirflowException) as told:
         execute("ingest", try_number=20, lease_waits=40)
     assert not isinstance(told.value, AirflowFailException)
+
+
+def ends(execute, **asked: Any) -> str:
+    """Return how Airflow is told that a try ended: "again" or "failed"."""
+    from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+    with pytest.raises(AirflowException) as told:
+        execute(**asked)
+    return "failed" if isinstance(told.value, AirflowFailException) else "again"
+
+
+def test_a_task_that_a_person_cleared_is_tried_as_often_as_at_first(execute, step):
+    step("ingest", errors.SourceUnavailable("no answer"))
+    told = [ends(execute, task_id="ingest", try_number=n, cleared_after=4) for n in (5, 6, 7, 8)]
+    assert told == ["again", "again", "again", "failed"]
+
+
+def test_a_run_whose_model_file_has_other_retries_by_now_is_tried_no_less(execute, step):
+    step("ingest", errors.SourceUnavailable("no answer"))
+    told = [ends(execute, task_id="ingest", try_number=n, cleared_after=-1) for n in (1, 3, 4)]
+    assert told == ["again", "again", "failed"]
+
+
+@pytest.fixture
+def fails_under_the_lease(monkeypatch):
+    """Let `ingest` fail where it holds the lease, as steps do; `wait` lets it meet a held one."""
+    answer: list[Exception] = [errors.SourceUnavailable("no answer")]
+
+    def stands_in(workspace: Any, run_key: str) -> None:
+        if isinstance(answer[-1], errors.LeaseHeld):
+            raise answer[-1]
+        with holding(workspace, run_key, "ingest"):
+            raise answer[-1]
+
+    monkeypatch.setattr(steps, "ingest", stands_in)
+    return answer
+
+
+def test_tries_that_only_waited_for_the_lease_are_not_counted(execute, fails_under_the_lease):
+    fails_under_the_lease.append(errors.LeaseHeld("held by another run"))
+    waiting = {"task_id": "ingest", "lease_waits": 40}
+    assert {ends(execute, try_number=n, **waiting) for n in range(1, 6)} == {"again"}
+    fails_under_the_lease.append(errors.SourceUnavailable("no answer"))
+    told = [ends(execute, try_number=n, **waiting) for n in (6, 7, 8, 9)]
+    assert told == ["again", "again", "again", "failed"]
+
+
+def test_failures_before_a_run_was_cleared_are_not_counted_after_a_wait(
+    execute, ledger, fails_under_the_lease
+):
+    clock = [AS_OF]
+    ledger.now = lambda: clock[0]
+    waiting = {"task_id": "ingest", "lease_waits": 40}
+    first = [ends(execute, try_number=n, begun=AS_OF, **waiting) for n in (1, 2, 3, 4)]
+    assert first == ["again", "again", "again", "failed"]
+
+    clock[0] = AS_OF + timedelta(days=1)
+    cleared = waiting | {"begun": clock[0], "cleared_after": 4}
+    fails_under_the_lease.append(errors.LeaseHeld("held by another run"))
+    assert {ends(execute, try_number=n, **cleared) for n in range(5, 10)} == {"again"}
+    fails_under_the_lease.append(errors.SourceUnavailable("no answer"))
+    told = [ends(execute, try_number=n, **cleared) for n in (10, 11, 12, 13)]
+    assert told == ["again", "again", "again", "failed"]
+
+
+@pytest.mark.parametrize(
+    "error", [errors.DataUnusable("one class"), errors.LeaseLost("taken over"), ValueError("odd")]
+)
+def test_what_will_not_pass_or_is_not_known_to_is_not_tried_again_after_waits(
+    execute, fails_under_the_lease, error
+):
+    fails_under_the_lease.append(error)
+    assert ends(execute, task_id="ingest", try_number=6, lease_waits=40) == "failed"
 
 
 @pytest.mark.parametrize(

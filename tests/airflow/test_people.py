@@ -271,7 +271,7 @@ def test_a_task_tells_people_after_its_step_however_that_ended(monkeypatch, tmp_
     operator = OPERATORS["report"](
         task_id="report", model="churn", model_file=Path("churn.yaml"), retries=0
     )
-    ti = SimpleNamespace(try_number=1, get_task_states=lambda dag_id, run_ids: {})
+    ti = SimpleNamespace(try_number=1, max_tries=0, get_task_states=lambda dag_id, run_ids: {})
     with pytest.raises(AirflowFailException):
         operator.execute({"dag_run": dag_run(), "ti": ti, "params": {}})
     assert told == [1]

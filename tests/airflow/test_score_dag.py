@@ -187,7 +187,7 @@ def execute(monkeypatch, ledger, tmp_path):
         task = ScoreOperator(task_id="score", model="flight_delay", model_file=path, retries=3)
         context = {
             "dag_run": dag_run or FakeDagRun(RunType.MANUAL),
-            "ti": SimpleNamespace(try_number=1),
+            "ti": SimpleNamespace(try_number=1, max_tries=0),
             "params": params,
         }
         return task.execute(context)

@@ -150,7 +150,9 @@ class World:
         )
         run = FakeDagRun(RunType.MANUAL, run_id=run_id, run_after=datetime(2024, 5, 1, tzinfo=UTC))
         run.dag_id = "churn__retrain"  # type: ignore[attr-defined]
-        ti = SimpleNamespace(try_number=1, get_task_states=lambda dag_id, run_ids: {run_ids[0]: {}})
+        ti = SimpleNamespace(
+            try_number=1, max_tries=0, get_task_states=lambda dag_id, run_ids: {run_ids[0]: {}}
+        )
         context = {"dag_run": run, "ti": ti, "params": {"as_of": "2024-04-01"}}
         try:
             returned = operator.execute(context)  # type: ignore[arg-type]

@@ -90,7 +90,7 @@ def run_task(model_file: Path, order: dict) -> int:
         triggering_user_name=None,
     )
     ti = SimpleNamespace(
-        id="ti", try_number=order["try_number"], get_task_states=lambda dag_id, run_ids: {}
+        id="ti", try_number=order["try_number"], max_tries=0, get_task_states=lambda dag_id, run_ids: {}
     )
     print(f"--- {order}", flush=True)
     try:

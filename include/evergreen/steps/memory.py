@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from types import EllipsisType
 from typing import TypeVar
 
@@ -62,6 +63,21 @@ def last_entry(workspace: Workspace, kind: str, run_key: str) -> Entry | None:
             return newest
         newest = entry
     raise AssertionError("the keys never end")
+
+
+def failures_that_may_pass(workspace: Workspace, run_key: str, step: str, since: datetime | None) -> int:
+    """Return how many tries of a step have failed since then by an error that may pass.
+
+    Those that `holding` wrote down: a try that never held the lease is not among them.
+    """
+    found = (workspace.ledger.find(key) for key in _keys("step_failed", run_key))
+    noted = itertools.takewhile(lambda entry: entry is not None, found)
+    failed = [
+        from_json(StepFailure, entry.body)
+        for entry in noted
+        if entry is not None and (since is None or entry.at >= since)
+    ]
+    return sum(failure.step == step and failure.retryable for failure in failed)
 
 
 def record(
