@@ -35,13 +35,14 @@ _NO_BUCKET = _Meaning(
 )
 _DENIED = _Meaning(
     "the store denied access",
-    "give its login s3:GetObject, s3:PutObject, s3:AbortMultipartUpload and s3:ListBucket there, and "
-    "s3:DeleteObject below predictions/",
+    "give its login s3:GetObject and s3:ListBucket there; to write, s3:PutObject and "
+    "s3:AbortMultipartUpload, too, and s3:DeleteObject below predictions/",
 )
 _LOGIN = _Meaning("the store does not know this login", "correct the store's connection")
 _NO_LOGIN = _Meaning(
     "there is no login for the store",
-    "name a connection by EVERGREEN_STORE_CONNECTION, or give this machine a role or a profile",
+    "name a connection (EVERGREEN_STORE_CONNECTION, or a source's own), or give this machine a role or "
+    "a profile",
 )
 _EXPIRED = _Meaning(
     "the login for the store has expired",
@@ -196,6 +197,11 @@ def store_answers(
 def nothing_there(exc: FileNotFoundError) -> bool:
     """Tell whether a store said that there is no such object, and not that there is no such bucket."""
     return _code(exc) != "NoSuchBucket"
+
+
+def store_gave_a_code(exc: Exception) -> bool:
+    """Tell whether an exception carries a store's own code, which tells more than its class."""
+    return _code(exc) is not None
 
 
 def store_said(exc: Exception) -> bool:

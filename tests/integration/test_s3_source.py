@@ -9,10 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from evergreen.adapters.files_source import FileRows
+from evergreen.connections import Connection
 from evergreen.errors import BadConfiguration, DataUnusable, SourceUnavailable
 from evergreen.source_spec import FilesSource
 from tests.contracts.data_source import MARCH, data, table_of
 from tests.contracts.snapshot_store import mixed_rows
+from tests.integration.s3_proxy import refusal, s3_proxy
 
 
 def source(options, *paths, kind="parquet"):
@@ -62,6 +64,53 @@ def test_storage_that_does_not_answer_may_be_tried_again(s3_bucket):
         list(source(options, f"{s3_bucket.url}/*.parquet").read(MARCH))
     assert caught.value.retryable
     assert "not-a-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("when", ["GET of the list", "GET of the file"])
+@pytest.mark.parametrize(
+    ("status", "code", "words", "error"),
+    [
+        (400, "ExpiredToken", "the login for the store has expired", SourceUnavailable),
+        (403, "RequestTimeTooSkewed", "this machine's clock is wrong", SourceUnavailable),
+        (503, "SlowDown", "the store is throttling requests", SourceUnavailable),
+        (500, "InternalError", "the storage did not give the file", SourceUnavailable),
+        (403, "InvalidAccessKeyId", "the store does not know this login", BadConfiguration),
+        (403, "AccessDenied", "the store denied access", BadConfiguration),
+        (400, "AuthorizationHeaderMalformed", "the bucket lies in another region", BadConfiguration),
+        (301, "PermanentRedirect", "the bucket lies in another region", BadConfiguration),
+        (501, "NotImplemented", "the store does not know what is asked of it", BadConfiguration),
+    ],
+)
+def test_a_refusal_means_to_a_source_what_it_means_to_the_store(
+    s3_bucket, s3_endpoint, when, status, code, words, error
+):
+    s3_bucket.client.put_object(Bucket=s3_bucket.name, Key="x.csv", Body=b"id,at,late\n")
+
+    def rule(asked, forward):
+        listing = "list-type" in asked.path
+        refused = asked.method == "GET" and listing == (when == "GET of the list")
+        return refusal(status, code) if refused else forward()
+
+    with s3_proxy(s3_endpoint) as proxy:
+        proxy.rule = rule
+        options = {**s3_bucket.options, "endpoint_url": proxy.endpoint}
+        options["config_kwargs"] = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+        with pytest.raises(error, match=words) as caught:
+            list(source(options, f"{s3_bucket.url}/*.csv", kind="csv").read(MARCH))
+    assert caught.value.retryable is (error is SourceUnavailable)
+    assert s3_bucket.url in str(caught.value)
+
+
+def test_a_source_without_a_login_fails_at_once(s3_bucket, s3_endpoint, tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    extra = {"endpoint_url": s3_endpoint, "region_name": "us-east-1"}
+    options = Connection("nobody", "aws", extra=extra).storage_options()
+    with pytest.raises(BadConfiguration, match="there is no login for the store"):
+        list(source(options, f"{s3_bucket.url}/*.csv", kind="csv").read(MARCH))
 
 
 def test_a_scheme_without_its_library_says_what_to_install(monkeypatch):

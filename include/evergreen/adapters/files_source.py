@@ -24,7 +24,13 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from evergreen.column_types import ColumnsSoFar, canonical
-from evergreen.errors import BadConfiguration, DataUnusable, SourceUnavailable, bounded
+from evergreen.errors import (
+    BadConfiguration,
+    DataUnusable,
+    EvergreenError,
+    SourceUnavailable,
+    bounded,
+)
 from evergreen.paths import contained
 from evergreen.redaction import redact
 from evergreen.row_times import instants, within
@@ -32,7 +38,7 @@ from evergreen.rows import require_columns
 from evergreen.source_spec import FilesSource
 from evergreen.spec import Data
 from evergreen.storage import open_remote
-from evergreen.storage_errors import storage_errors
+from evergreen.storage_errors import explained, storage_errors, store_gave_a_code
 from evergreen.text_values import as_text, typed
 from evergreen.window import Window
 
@@ -84,8 +90,9 @@ class FileRows:
 
         Raises:
             DataUnusable: a glob without a file, an unreadable file, a missing column, mixed types.
-            SourceUnavailable: the storage did not answer.
-            BadConfiguration: a kind of storage that is not known, or a login it refuses.
+            SourceUnavailable: the storage did not answer, or may be able to later.
+            BadConfiguration: a kind of storage that is not known, or one that will not be able to until
+                somebody mends its login, its bucket or its names.
         """
         columns = ColumnsSoFar()
         names: list[str] | None = None
@@ -193,26 +200,30 @@ class FileRows:
             yield from items
         except (pa.ArrowException, UnicodeDecodeError, csv.Error, EOFError, zlib.error) as exc:
             raise self._unreadable(exc, where) from exc
-        except PermissionError as exc:
-            raise BadConfiguration(
-                "reading is not allowed",
-                where=where,
-                got=redact(str(exc)),
-                fix=f"check the login of {self._section}.connection, or the file's permissions",
-            ) from exc
-        except FileNotFoundError as exc:
-            raise DataUnusable(
-                "there is no such file or bucket", where=where, fix=f"mend {self._section}.paths"
-            ) from exc
         except storage_errors() as exc:
-            if type(exc) in _ABOUT_CONTENT and getattr(exc, "errno", None) is None:
-                raise self._unreadable(exc, where) from exc
-            raise SourceUnavailable(
-                "the storage did not answer",
-                where=where,
-                got=redact(str(exc)),
-                fix=f"is it up, reachable from here, and the login of {self._section}.connection right?",
-            ) from exc
+            raise self._failed(exc, where) from exc
+
+    def _failed(self, exc: Exception, where: str) -> EvergreenError:
+        """Return what it means that a file could not be read: its content's fault, or the storage's."""
+        if type(exc) in _ABOUT_CONTENT and getattr(exc, "errno", None) is None:
+            return self._unreadable(exc, where)
+        if not store_gave_a_code(exc):
+            if isinstance(exc, PermissionError):
+                return BadConfiguration(
+                    "reading is not allowed",
+                    where=where,
+                    got=redact(str(exc)),
+                    fix=f"check the login of {self._section}.connection, or the file's permissions",
+                )
+            if isinstance(exc, FileNotFoundError):
+                return DataUnusable(
+                    "there is no such file or bucket", where=where, fix=f"mend {self._section}.paths"
+                )
+        if "://" in where:
+            return explained(exc, where, SourceUnavailable, "the storage did not give the file")
+        return SourceUnavailable(
+            "the disk did not answer", where=where, got=redact(str(exc)), fix="is it mounted, and whole?"
+        )
 
     def _unreadable(self, exc: Exception, where: str) -> DataUnusable:
         return DataUnusable(
