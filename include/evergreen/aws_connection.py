@@ -7,12 +7,15 @@ Pure: no client is made here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from evergreen.errors import BadConfiguration
 from evergreen.names import did_you_mean
+from evergreen.redaction import redact
 
 if TYPE_CHECKING:
     from evergreen.connections import Connection
@@ -37,6 +40,8 @@ _EXTRAS = (
 _SERVICE_ENTRIES = {"s3": ("bucket_name", "endpoint_url"), "sts": ("endpoint_url", "region_name")}
 """Of a bucket's name there is no need here: each URI names its own."""
 _UNSIGNED = "unsigned"
+_HOST_LABEL = re.compile("[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?")
+"""What botocore takes between the dots of a host's name: no underscore, which Docker would allow."""
 
 
 def s3_options(connection: Connection) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def s3_options(connection: Connection) -> dict[str, Any]:
     config = _mapping(extra, "config_kwargs", where)
     anonymous = config.pop("signature_version", None) if _is_unsigned(config) else None
     key, secret = _login(connection, extra, where)
-    region = extra.get("region_name")
+    region = _region(extra, where)
     client = {"region_name": region, "verify": _verify(extra, where)}
     return {
         "anon": True if anonymous else None,
@@ -67,7 +72,7 @@ def s3_options(connection: Connection) -> dict[str, Any]:
         "secret": secret,
         "token": extra.get("aws_session_token"),
         "profile": extra.get("profile_name"),
-        "endpoint_url": s3.get("endpoint_url") or extra.get("endpoint_url"),
+        "endpoint_url": s3.get("endpoint_url") or _endpoint(extra, where),
         "client_kwargs": {name: value for name, value in client.items() if value is not None} or None,
         "config_kwargs": config or None,
         ROLE: _role(extra, sts, region, where),
@@ -129,8 +134,53 @@ def _role(
 def _service(extra: Mapping[str, Any], service: str, where: str) -> dict[str, Any]:
     """Return what the connection says of one service; of others it may say what it likes."""
     entries = _mapping(_mapping(extra, "service_config", where), service, where)
-    _known(entries, _SERVICE_ENTRIES[service], f"{where}, service_config.{service}")
+    where = f"{where}, service_config.{service}"
+    _known(entries, _SERVICE_ENTRIES[service], where)
+    _endpoint(entries, where)
+    _region(entries, where)
     return entries
+
+
+def _endpoint(holder: Mapping[str, Any], where: str) -> str | None:
+    """Return the address of a store of your own."""
+    value = holder.get("endpoint_url")
+    if value in (None, ""):
+        return None
+    if isinstance(value, str) and _is_address(value):
+        return value
+    raise BadConfiguration(
+        "endpoint_url cannot be used",
+        where=where,
+        got=redact(value.rpartition("@")[2]) if isinstance(value, str) else type(value).__name__,
+        allowed="an http or https URL whose host has letters, digits, - and .",
+        fix="write it as https://store.example.com:9000, or leave it out for AWS",
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or not host or not text.isprintable() or " " in text:
+        return False
+    return ":" in host or all(map(_HOST_LABEL.fullmatch, host.removesuffix(".").split(".")))
+
+
+def _region(holder: Mapping[str, Any], where: str) -> str | None:
+    value = holder.get("region_name")
+    if value in (None, ""):
+        return None
+    if isinstance(value, str):
+        return value
+    raise BadConfiguration(
+        "region_name cannot be used",
+        where=where,
+        got=type(value).__name__,
+        allowed="text",
+        fix="write it as eu-west-1",
+    )
 
 
 def _verify(extra: Mapping[str, Any], where: str) -> bool | str | None:

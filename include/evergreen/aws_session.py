@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from functools import cache, partial
 from typing import Any
 
+from evergreen.errors import BadConfiguration
+from evergreen.redaction import redact
+
 SESSION_NAME = "evergreen"
 
 BOUNDS: Mapping[str, Any] = {
@@ -24,12 +27,39 @@ BOUNDS: Mapping[str, Any] = {
 _LOGIN = ("key", "secret", "token", "profile")
 
 
-def with_role(options: Mapping[str, Any], role: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of s3fs by which it acts in a role; their own login only asks for the role."""
+def with_role(options: Mapping[str, Any], role: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return options of s3fs by which it acts in a role; their own login only asks for the role.
+
+    Raises:
+        BadConfiguration: AWS would not understand what is asked for.
+    """
+    _check(role, where)
     login = {name: options[name] for name in _LOGIN if name in options}
     verify = options.get("client_kwargs", {}).get("verify")
     rest = {name: value for name, value in options.items() if name not in _LOGIN}
     return {**rest, "session": _session(json.dumps([login, dict(role), verify], sort_keys=True))}
+
+
+def _check(role: Mapping[str, Any], where: str) -> None:
+    """Refuse what AWS would: later, it would look like a fault of the first file that is opened."""
+    from botocore.validate import ParamValidator
+
+    asked = {"RoleArn": role["role_arn"], "RoleSessionName": SESSION_NAME, **role["arguments"]}
+    report = ParamValidator().validate(asked, _shape_of_a_request())
+    if report.has_errors():
+        raise BadConfiguration(
+            "the role of the connection cannot be asked for",
+            where=where,
+            got=redact(report.generate_report()),
+            fix="correct role_arn and assume_role_kwargs in the connection's extra",
+        )
+
+
+@cache
+def _shape_of_a_request() -> Any:
+    from botocore.session import Session
+
+    return Session().get_service_model("sts").operation_model("AssumeRole").input_shape
 
 
 @cache

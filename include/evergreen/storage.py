@@ -102,4 +102,4 @@ def _s3(options: Mapping[str, Any], where: str) -> dict[str, Any]:
         "default_block_size": PART_BYTES,
         "max_concurrency": PARTS_AT_ONCE,
     }
-    return with_role(bounded, options[ROLE]) if ROLE in options else bounded
+    return with_role(bounded, options[ROLE], where) if ROLE in options else bounded

@@ -53,6 +53,14 @@ _REGION = _Meaning(
     "the bucket lies in another region",
     "set region_name in the connection's extra to the bucket's region",
 )
+_NO_REGION = _Meaning(
+    "the store's region is not named",
+    "set region_name in the connection's extra; it may differ for roles, in service_config.sts",
+)
+_SIGNATURE = _Meaning(
+    "requests cannot be signed in the way that is asked for",
+    "correct signature_version in config_kwargs of the connection's extra, or leave it out",
+)
 _SLOW_DOWN = _Meaning(
     "the store is throttling requests",
     "try again later; if it lasts, let fewer runs work at once, or raise retries in config_kwargs",
@@ -135,6 +143,8 @@ _MEANINGS: Mapping[str, _Meaning] = {
     "UnauthorizedSSOTokenError": _EXPIRED,
     "ParamValidationError": _NAME,
     "InvalidRegionError": _REGION,
+    "NoRegionError": _NO_REGION,
+    "UnknownSignatureVersionError": _SIGNATURE,
     "EndpointConnectionError": _DOWN,
     "ConnectionClosedError": _BROKE_OFF,
     "ConnectTimeoutError": _SILENT,
@@ -227,9 +237,19 @@ def conflicts(exc: BaseException) -> bool:
 def _meaning(exc: Exception) -> _Meaning:
     code = _code(exc)
     found = _MEANINGS.get(code) if code is not None else None
-    names = (kind.__name__ for kind in type(exc).__mro__)
-    found = found or next((_MEANINGS[name] for name in names if name in _MEANINGS), None)
+    found = found or _by_class(exc) or _by_class(_wrapped(exc))
     return found or (_SILENT if isinstance(exc, TimeoutError) else _OTHER)
+
+
+def _by_class(exc: object) -> _Meaning | None:
+    names = (kind.__name__ for kind in type(exc).__mro__)
+    return next((_MEANINGS[name] for name in names if name in _MEANINGS), None)
+
+
+def _wrapped(exc: Exception) -> object:
+    """Return the error that botocore's HTTPClientError says of what was raised under it, or None."""
+    told = getattr(exc, "kwargs", None)
+    return told.get("error") if isinstance(told, Mapping) else None
 
 
 def _code(exc: BaseException) -> str | None:

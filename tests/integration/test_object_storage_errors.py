@@ -173,9 +173,41 @@ def test_a_refusal_says_what_it_means_and_whether_to_try_again(
     assert len(proxy.asked) <= 8, "tries are bounded"
 
 
-def test_a_redirect_that_names_no_region_is_not_followed_for_ever(store, proxy):
+@pytest.mark.parametrize("what", ["small file", "small file read"])
+def test_a_redirect_that_names_no_region_is_not_followed_for_ever(store, proxy, what):
+    """Which of botocore's and aiohttp's layers meets the end of Python's stack depends on its depth."""
+
+    def from_below(frames, work):
+        return work() if frames == 0 else from_below(frames - 1, work)
+
     proxy.rule = lambda asked, forward: refusal(301, "PermanentRedirect")
-    assert "another region" in str(told(WRITES["small file"], store))
+    for frames in (0, 1, 2, 3, 5, 8):
+        error = from_below(frames, lambda: told(ALL[what], store))
+        assert "another region" in str(error)
+        assert not error.retryable
+
+
+def test_a_region_that_nobody_names_is_asked_for(store, monkeypatch, tmp_path):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    extra = {
+        "endpoint_url": store.proxy.endpoint,
+        "role_arn": "arn:aws:iam::123456789012:role/evergreen",
+        "service_config": {"sts": {"endpoint_url": store.proxy.endpoint}},
+    }
+    options = Connection("lake", "aws", login="tester", password=SECRET, extra=extra).storage_options()
+    error = told(WRITES["small file"], store.opened(options))
+    assert isinstance(error, BadConfiguration)
+    assert "region_name" in str(error)
+
+
+def test_a_way_to_sign_that_is_not_known_is_not_tried_again(store, proxy):
+    error = told(
+        WRITES["small file"], store.opened(options_to(proxy.endpoint, signature_version="nonsense"))
+    )
+    assert isinstance(error, BadConfiguration)
+    assert "signature_version" in str(error)
 
 
 @pytest.mark.parametrize("what", ALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -86,6 +87,18 @@ def test_a_role_is_taken_on_by_the_login():
         ({"config_kwargs": "text"}, "a JSON object"),
         ({"verify": "/no/such/file"}, "verify"),
         ({"verify": 7}, "verify"),
+        ({"endpoint_url": "store:7070"}, r"endpoint_url.*got store:7070; allowed: an http or https URL"),
+        ({"endpoint_url": "127.0.0.1:9000"}, "endpoint_url"),
+        ({"endpoint_url": "http://"}, "endpoint_url"),
+        ({"endpoint_url": "http://my_store:9000"}, "endpoint_url"),
+        ({"endpoint_url": "http://store:port"}, "endpoint_url"),
+        ({"endpoint_url": "ftp://store"}, "endpoint_url"),
+        ({"endpoint_url": "store:only-a-secret@host"}, "endpoint_url"),
+        ({"endpoint_url": 5}, "endpoint_url.*got int"),
+        ({"service_config": {"s3": {"endpoint_url": "store"}}}, r"service_config\.s3: endpoint_url"),
+        ({"service_config": {"sts": {"endpoint_url": "store"}}}, r"service_config\.sts: endpoint_url"),
+        ({"region_name": 5}, "region_name.*got int; allowed: text"),
+        ({"service_config": {"sts": {"region_name": 5}}}, r"service_config\.sts: region_name"),
         ({"role_arn": "r", "assume_role_method": "assume_role_with_saml"}, "assume_role_with_saml"),
         (
             {"role_arn": "r", "assume_role_method": "assume_role_with_web_identity"},
@@ -103,6 +116,29 @@ def test_what_cannot_be_heeded_is_refused_by_name(said, words):
         options(**said)
     assert "'lake'" in str(caught.value)
     assert "only-a-" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9000", "https://store.example.com./x", "http://[::1]:9000", "http://store"]
+)
+def test_an_address_of_a_store_is_handed_on_as_it_is(url):
+    assert options(endpoint_url=url) == {"endpoint_url": url}
+
+
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [
+        ({"role_arn": "too-short"}, "role_arn.*assume_role_kwargs"),
+        ({"role_arn": 5}, "role_arn"),
+        ({"assume_role_kwargs": {"Durationseconds": 900}}, "Durationseconds"),
+        ({"assume_role_kwargs": {"DurationSeconds": "soon"}}, "DurationSeconds"),
+    ],
+)
+def test_a_role_that_aws_would_not_understand_is_said_of_the_connection(role, words):
+    said = {"role_arn": "arn:aws:iam::123456789012:role/ml", **role}
+    with pytest.raises(BadConfiguration, match="the role of the connection") as caught:
+        open_remote("s3://bucket/x", options(**KEYS, **said), "EVERGREEN_STORE")
+    assert re.search(words, str(caught.value))
 
 
 @pytest.mark.parametrize("part", ["host", "port", "schema"])
