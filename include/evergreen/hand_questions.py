@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.hand import Deed, Said, Standing, standing_after
 from evergreen.ports import Entry, Ledger
 from evergreen.results import Release, from_json
@@ -32,6 +33,29 @@ def releases(ledger: Ledger, model: str) -> list[tuple[Entry, Release]]:
     """Return a model's releases in the order in which they were made."""
     found = ledger.entries(model=model, kind="release")
     return [(entry, from_json(Release, entry.body)) for entry in found]
+
+
+def decided(ledger: Ledger, model: str) -> tuple[Entry, Release] | None:
+    """Return the release that is to stand, whether or not the world has followed; None: there is none.
+
+    The entry is the one that decided so: the release's intent, or that a later intent was given up.
+    """
+    intended = ledger.last(model, "release_intended")
+    if intended is None:
+        return None
+    given_up = ledger.find(entry_key("release_given_up", run_key_of(intended.key)))
+    if given_up is None:
+        return intended, from_json(Release, intended.body)
+    champion = ledger.last(model, "release")
+    return None if champion is None else (given_up, from_json(Release, champion.body))
+
+
+def unfinished_release(ledger: Ledger, model: str) -> Release | None:
+    """Return the release that was decided last of a model's and is not carried out, or None."""
+    found = decided(ledger, model)
+    if found is None or ledger.find(entry_key("release", found[1].run_key)) is not None:
+        return None
+    return found[1]
 
 
 def rolled_back(ledger: Ledger, model: str) -> Mapping[str, RolledBack]:

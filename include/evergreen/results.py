@@ -224,7 +224,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Why a run that won released nothing: what a person decided, which stood then."""
+    """Why a run that won released nothing: what a person decided, or that its version is lost."""
 
     why: str
 

@@ -93,7 +93,10 @@ class FakeLedger:
                 expected_release is not ...
                 and pending is not None
                 and pending.key != key
-                and self.find(entry_key("release", run_key_of(pending.key))) is None
+                and not any(
+                    self.find(entry_key(kind, run_key_of(pending.key)))
+                    for kind in ("release", "release_given_up")
+                )
             ):
                 raise ChampionMoved("another run's release is intended and not done", got=pending.key)
             row = link(self.head, at=at, model=lease.model, kind=kind, key=key, body=content.body)

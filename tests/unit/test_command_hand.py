@@ -113,7 +113,13 @@ def test_a_dry_run_tells_what_would_be_done_and_who_is_in_the_way(bench: Bench, 
     assert "run churn/three is at work" in out
     assert len(bench.ledger.rows) == count
     told = json.loads(said("rollback", "churn", "--why", "x", "--dry-run", "--json")[1])
-    assert told == {"champion": 2, "to": 1, "would_change": True, "held_by": "churn/three"}
+    assert told == {
+        "champion": 2,
+        "to": 1,
+        "would_change": True,
+        "unfinished": None,
+        "held_by": "churn/three",
+    }
 
 
 def test_an_unknown_version_ends_with_those_there_are(bench: Bench, said):

@@ -13,9 +13,9 @@ from tests.unit.reconcile_bench import bench, came, clock, once, silent
 __all__ = ["bench", "clock"]
 
 
-def waiting(bench: Bench, **approval: object) -> str:
+def waiting(bench: Bench, run: str = "cli/one", **approval: object) -> str:
     model = pinned(release={"approval": {"timeout": "1 day", "approvers": ["bob"], **approval}})
-    key = bench.begin("cli/one", model=model)
+    key = bench.begin(run, model=model)
     bench.until_trained(key)
     bench.good(key)
     steps.approve.ask(bench.workspace, key)
@@ -53,3 +53,19 @@ def test_a_run_that_was_over_and_asked_anew_is_closed_with_what_came_of_that(ben
     assert came(once(bench)) == [("overdue_question", "mended"), ("abandoned_run", "mended")]
     assert [one["outcome"] for one in bench.ledger.bodies("run_finished")][-1] == "kept"
     silent(bench)
+
+
+def test_a_question_that_silence_would_answer_ends_with_its_run_once_airflow_has_no_such_run(bench, clock):
+    key = waiting(bench, "scheduled__1", on_timeout="release")
+    clock.wait(timedelta(days=2))
+    silent(bench)
+    silent(bench, wake=nobody, run_ended=lambda run_key: False)
+    assert came(once(bench, wake=nobody)) == [("abandoned_run", "mended")]
+    (report,) = bench.ledger.bodies("run_finished")
+    assert (report["run_key"], report["outcome"]) == (key, "failed")
+    assert bench.ledger.bodies("release_intended") == []
+    silent(bench, wake=nobody)
+
+
+def nobody(*_: object) -> None:
+    raise AssertionError("there is nobody to wake")

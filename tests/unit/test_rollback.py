@@ -191,7 +191,16 @@ def test_a_champion_released_since_the_person_looked_is_not_rolled_over(bench: B
 
 
 def test_a_release_that_a_killed_run_left_half_done_is_finished_and_shown_first(bench: Bench):
-    key = bench.begin("three", MAY)
+    release_half_done(bench)
+    with pytest.raises(ChampionMoved, match="version 3 became champion"):
+        undo(bench)
+    undo(bench)
+    assert champions(bench) == (2, 2, 2)
+
+
+def release_half_done(bench: Bench, run: str = "three", when: datetime = MAY) -> str:
+    """Leave a release whose alias is moved and whose target did not take it."""
+    key = bench.begin(run, when)
     bench.until_trained(key)
     bench.good(key, 0.9)
     bench.deployer.unavailable = True
@@ -199,10 +208,68 @@ def test_a_release_that_a_killed_run_left_half_done_is_finished_and_shown_first(
         bench.finish(key)
     steps.report(bench.workspace, key, "release failed")
     bench.deployer.unavailable = False
-    with pytest.raises(ChampionMoved, match="version 3 became champion"):
-        undo(bench)
+    return key
+
+
+@pytest.mark.parametrize("to", [1, None])
+def test_the_champion_is_no_answer_while_a_half_done_release_may_take_its_place(
+    bench: Bench, to: int | None
+):
     undo(bench)
+    key = release_half_done(bench)
+    with pytest.raises(ChampionMoved, match=f"version 3 became champion.*{key}.* finished first"):
+        undo(bench, to=to)
+    assert champions(bench) == (3, 3, 3)
+    undo(bench, to=1)
+    assert champions(bench) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("to", [2, None])
+def test_a_half_done_release_whose_version_is_lost_is_given_up_by_a_rollback(
+    bench: Bench, to: int | None
+):
+    key = release_half_done(bench)
+    lost = bench.registry.versions["churn"].pop()
+    del bench.registry.aliases["churn"]["champion"]
+    plan = planned(bench.workspace, "churn", to)
+    check(bench.workspace, plan)
+    release = rollback(bench.workspace, plan, "ana", WHY)
     assert champions(bench) == (2, 2, 2)
+    assert release.restored is not None
+    assert release.restored.deed.previous == 3
+    assert undo(bench, to=2) == release
+    bench.registry.versions["churn"].append(lost)
+    with pytest.raises(ArtefactDamaged, match="given up"):
+        steps.release(bench.workspace, key)
+    assert champions(bench) == (2, 2, 2)
+
+
+def test_a_lost_version_that_was_to_be_champion_is_in_no_retrains_way(bench: Bench):
+    release_half_done(bench)
+    bench.registry.versions["churn"].pop()
+    del bench.registry.aliases["churn"]["champion"]
+    assert again(bench, "four", MAY + DAY, 0.95).outcome == "promoted"
+    assert champions(bench) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("alias", [None, 1])
+def test_a_champion_that_the_registry_lost_can_be_rolled_back_and_replaced(
+    bench: Bench, alias: int | None
+):
+    """Its alias is gone with it, or was on another version when the backup was made."""
+    bench.registry.versions["churn"].pop()
+    bench.registry.aliases["churn"] = {} if alias is None else {"champion": alias}
+    undo(bench)
+    assert champions(bench) == (1, 1, 1)
+    assert again(bench, "three", MAY, 0.9).outcome == "promoted"
+
+
+@pytest.mark.parametrize("alias", [None, 1])
+def test_a_retrain_takes_the_place_of_a_champion_that_the_registry_lost(bench: Bench, alias: int | None):
+    bench.registry.versions["churn"].pop()
+    bench.registry.aliases["churn"] = {} if alias is None else {"champion": alias}
+    assert again(bench, "three", MAY, 0.9).outcome == "promoted"
+    assert len(set(champions(bench))) == 1
 
 
 class Killed(BaseException):

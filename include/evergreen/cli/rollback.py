@@ -38,7 +38,9 @@ def rollback(arguments: Namespace) -> int:
         release = _when_free(workspace, plan, why, arguments.wait)
         served = workspace.deployer.serving(model)
         stands = standing(workspace.ledger, model)
-    undo = None if plan.done else f'evergreen rollback {model} --to {release.previous} --why "…"'
+    undo = None
+    if not plan.done and not plan.lost:
+        undo = f'evergreen rollback {model} --to {release.previous} --why "…"'
     if arguments.json:
         say_json(
             {
@@ -50,14 +52,14 @@ def rollback(arguments: Namespace) -> int:
             }
         )
         return OK
-    for line in _already(plan) if plan.done else _done(release):
+    for line in _already(plan) if plan.done else _done(plan, release):
         say(line)
     say(f"  serves: {_served(served, release)}")
     for line in stands.lines():
         say(f"  {line}")
+    if not plan.done and stands.withheld is None:
+        say(f'  the next retrain may replace it; to keep it: evergreen pin {model} --why "…"')
     if undo is not None:
-        if stands.withheld is None:
-            say(f'  the next retrain may replace it; to keep it: evergreen pin {model} --why "…"')
         say(f"  undo: {undo}")
     return OK
 
@@ -96,7 +98,9 @@ def _when_free(workspace: Workspace, plan: Plan, why: str, wait_seconds: float) 
 
 
 def _foretold(workspace: Workspace, plan: Plan, arguments: Namespace) -> int:
-    if not plan.done:
+    half_done = plan.unfinished
+    first = half_done is not None and not plan.lost and half_done.run_key != plan.run_key
+    if not plan.done and not first:
         check(workspace, plan)
     holder = workspace.ledger.holder(plan.champion.name)
     if arguments.json:
@@ -105,6 +109,7 @@ def _foretold(workspace: Workspace, plan: Plan, arguments: Namespace) -> int:
                 "champion": plan.champion.version.number,
                 "to": plan.target.version.number,
                 "would_change": not plan.done,
+                "unfinished": None if half_done is None else half_done.version.number,
                 "held_by": holder,
             }
         )
@@ -113,10 +118,17 @@ def _foretold(workspace: Workspace, plan: Plan, arguments: Namespace) -> int:
         for line in _already(plan):
             say(line)
         return OK
+    if half_done is not None and first:
+        say(
+            f"{half_done.name}: run {half_done.run_key} decided to release version "
+            f"{half_done.version.number} and did not finish: a rollback would finish that first, and "
+            "ask you to look again; nothing was changed"
+        )
+        return OK
     say(
         f"{plan.champion.name}: version {plan.target.version.number} (trained as of "
         f"{plan.target.trained_as_of:%Y-%m-%d %H:%M}) would take the place of version "
-        f"{plan.champion.version.number} on target {plan.champion.target}"
+        f"{plan.gone.version.number} on target {plan.champion.target}"
     )
     say("  its files are what the ledger recorded, and the registry holds it; nothing was changed")
     if holder is not None:
@@ -138,11 +150,11 @@ def _already(plan: Plan) -> Iterator[str]:
     yield f'  to go further back, name the version: evergreen rollback {name} --to VERSION --why "…"'
 
 
-def _done(release: Release) -> Iterator[str]:
+def _done(plan: Plan, release: Release) -> Iterator[str]:
     yield (
         f"{release.name}: version {release.version.number} (trained as of "
         f"{release.trained_as_of:%Y-%m-%d %H:%M}) is champion again, in the place of version "
-        f"{release.previous}"
+        f"{plan.gone.version.number}{', which the registry lost' if plan.lost else ''}"
     )
     if release.restored is not None:
         yield f"  by {plain(release.restored.deed.who, 100)}: {plain(release.restored.deed.why, 300)}"

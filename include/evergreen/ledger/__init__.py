@@ -22,6 +22,7 @@ KINDS = (
     "release_intended",
     "release",
     "release_withheld",
+    "release_given_up",
     "step_failed",
     "run_finished",
     "scored",
@@ -50,9 +51,10 @@ KINDS = (
 Those from `check_started` to `retrain_requested` are of a check of the watch; `request_taken` and
 `request_closed` are of the retrain that serves a request; the approvals are of the retrain that waits.
 `release_withheld` takes the place of a release that a person's deed forbids, and `hand` is such a deed
-(pin, pause, rollback, …). `reconcile_intended` and `reconciled` are of a pass over all models: what it
-mended or told. Those from `event` to `not_told` are of the messages to people. `adopted` is of no model:
-a person accepts the ledger although a checkpoint contradicts it.
+(pin, pause, rollback, …); `release_given_up` that of one whose version the registry lost.
+`reconcile_intended` and `reconciled` are of a pass over all models: what it mended or told. Those
+from `event` to `not_told` are of the messages to people. `adopted` is of no model: a person accepts the
+ledger although a checkpoint contradicts it.
 """
 
 WAIT_SECONDS = 10.0

@@ -254,6 +254,10 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
             return _rolled_back(run, entry)
         case "release_withheld":
             return replace(run, withheld=from_json(Withheld, entry.body).why)
+        case "release_given_up":
+            why = from_json(Withheld, entry.body).why
+            summary = f"{entry.model}: its release was given up: {why}"
+            return replace(run, finished_at=entry.at, decision="failed", summary=summary)
         case "refit":
             return replace(run, refit=from_json(Refit, entry.body))
         case "version":

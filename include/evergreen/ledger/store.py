@@ -272,8 +272,8 @@ def _check_release(connection: Connection, content: Content, expected: int | Non
     pending = _newest(connection, content.lease.model, "release_intended")
     if pending is None or pending.key == content.key:
         return
-    done = select(_columns.seq).where(_columns.key == entry_key("release", run_key_of(pending.key)))
-    if connection.execute(done).one_or_none() is None:
+    ends = [entry_key(kind, run_key_of(pending.key)) for kind in ("release", "release_given_up")]
+    if connection.execute(select(_columns.seq).where(_columns.key.in_(ends))).first() is None:
         raise ChampionMoved(
             "another run's release is intended and not done",
             where=content.key,

@@ -18,7 +18,7 @@ from evergreen.entry_keys import entry_key
 from evergreen.errors import NotAllowed, Paused
 from evergreen.failpoints import failpoint
 from evergreen.hand import PAUSABLE, Deed, Pausable, Standing
-from evergreen.hand_questions import RolledBack, rolled_back, standing
+from evergreen.hand_questions import RolledBack, decided, rolled_back, standing
 from evergreen.ports import Lease
 from evergreen.results import Candidate, Release, Retrain, Withheld, from_json, to_json
 from evergreen.steps.brief_lease import briefly
@@ -89,28 +89,28 @@ def _needed(before: Standing, deed: Deed) -> bool:
 
 def _on_the_champion(workspace: Workspace, model: str, deed: Deed) -> Deed:
     """Return the pin with its version: the champion, or the one that is being released by now."""
-    decided = decided_champion(workspace, model)
-    if decided is None:
+    champion = decided_champion(workspace, model)
+    if champion is None:
         raise NotAllowed(
             "the model has no champion yet: there is nothing to pin",
             where=model,
             fix="to keep it from being retrained: evergreen pause",
         )
-    if deed.version not in (None, decided.version.number):
+    if deed.version not in (None, champion.version.number):
         raise NotAllowed(
             "only the champion can be pinned",
             where=model,
             got=f"version {deed.version}",
-            allowed=f"version {decided.version.number}",
+            allowed=f"version {champion.version.number}",
             fix=f'make it champion first: evergreen rollback {model} --to {deed.version} --why "…"',
         )
-    return Deed(deed.action, deed.who, deed.why, decided.version.number)
+    return Deed(deed.action, deed.who, deed.why, champion.version.number)
 
 
 def decided_champion(workspace: Workspace, model: str) -> Release | None:
     """Return whom the ledger decided on last, whether or not the world has followed yet."""
-    intended = workspace.ledger.last(model, "release_intended")
-    return None if intended is None else from_json(Release, intended.body)
+    found = decided(workspace.ledger, model)
+    return None if found is None else found[1]
 
 
 def refuse_paused(workspace: Workspace, run_key: str, duty: Pausable) -> None:

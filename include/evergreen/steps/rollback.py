@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from evergreen.errors import ArtefactDamaged, ChampionMoved, LedgerError, NotAllowed
 from evergreen.failpoints import failpoint
 from evergreen.hand import Deed, Restored
-from evergreen.hand_questions import known_until, releases, rolled_back
+from evergreen.hand_questions import known_until, releases, rolled_back, unfinished_release
 from evergreen.ports import Entry, Lease
 from evergreen.results import Release
 from evergreen.steps.memory import holding, recall, record
@@ -36,18 +36,27 @@ log = logging.getLogger(__name__)
 class Plan:
     """What a rollback would do: `champion` is who serves by the ledger, `target` who is to.
 
-    `done`: the target is champion already, and there is nothing to do.
+    `done`: the target is champion already, and there is nothing to do. `unfinished` is a release that
+    was decided and not carried out: it is finished first, and the person is to look again; but where it
+    is `lost`, for the registry does not hold its version any more, the rollback takes its place.
     """
 
     seq: int
     champion: Release
     target: Release
     done: bool = False
+    unfinished: Release | None = None
+    lost: bool = False
 
     @property
     def run_key(self) -> str:
         """The same for the same wish about the same champion."""
         return f"{self.champion.name}/hand/{self.seq}-to-{self.target.version.number}"
+
+    @property
+    def gone(self) -> Release:
+        """What is taken out of service: the champion, or what was to take its place."""
+        return self.unfinished if self.unfinished is not None and self.lost else self.champion
 
 
 def planned(workspace: Workspace, model: str, to: int | None) -> Plan:
@@ -55,19 +64,22 @@ def planned(workspace: Workspace, model: str, to: int | None) -> Plan:
 
     Without a version it goes to the champion before the present one, leaving out what was rolled back.
     A champion that a person brought back is not left by that: who says it twice, or two who say it at
-    once, do not go back twice.
+    once, do not go back twice. Nor is it where what was to take its place is lost.
 
     Raises:
         NotAllowed: there is no champion, none before it, or the version never was champion.
+        StoreUnavailable: the registry did not answer.
     """
     made = releases(workspace.ledger, model)
     if not made:
         raise NotAllowed("the model has no champion, so there is nothing to roll back", where=model)
     entry, champion = made[-1]
-    if to is None and champion.restored is not None:
-        return Plan(entry.seq, champion, champion, done=True)
-    target = _target(workspace, made, to)
-    return Plan(entry.seq, champion, target, done=target.version == champion.version)
+    begun = unfinished_release(workspace.ledger, model)
+    lost = begun is not None and not workspace.registry.holds(begun.version)
+    stays = to is None and (lost or champion.restored is not None)
+    target = champion if stays else _target(workspace, made, to)
+    done = begun is None and target.version == champion.version
+    return Plan(entry.seq, champion, target, done, begun, lost)
 
 
 def _target(workspace: Workspace, made: Sequence[tuple[Entry, Release]], to: int | None) -> Release:
@@ -127,7 +139,8 @@ def rollback(workspace: Workspace, plan: Plan, who: str, why: str) -> Release:
         why: Their reason.
 
     Raises:
-        ChampionMoved: another release was made since the plan; a person should look again.
+        ChampionMoved: another release was made since the plan, or one was finished first that a killed
+            run had begun; a person should look again.
         LeaseHeld: a run is at work on the model.
         ArtefactDamaged: see `check`.
         RegistryDisagrees: see `check`.
@@ -138,7 +151,7 @@ def rollback(workspace: Workspace, plan: Plan, who: str, why: str) -> Release:
     if plan.done:
         return plan.champion
     refuse_behind(workspace.ledger, workspace.checkpoints)
-    to, gone = plan.target.version.number, plan.champion.version.number
+    to, gone = plan.target.version.number, plan.gone.version.number
     deed = Deed("rollback", who, why, to, previous=gone)
     lease: Lease | None = None
     try:
@@ -152,14 +165,18 @@ def rollback(workspace: Workspace, plan: Plan, who: str, why: str) -> Release:
 
 def _carried_out(workspace: Workspace, plan: Plan, deed: Deed, lease: Lease) -> Release:
     model = plan.champion.name
+    begun = unfinished_release(workspace.ledger, model)
     settle(workspace, model, lease)
     found = recall(workspace, "release", plan.run_key, Release)
     if found is not None:
         return found
     newest, champion = releases(workspace.ledger, model)[-1]
     if newest.seq != plan.seq:
+        finished = begun is not None and begun.run_key == champion.run_key
         raise ChampionMoved(
-            f"version {champion.version.number} became champion since you looked; nothing was changed",
+            f"version {champion.version.number} became champion since you looked"
+            + (f": what run {champion.run_key} had begun was finished first" if finished else "")
+            + "; nothing was rolled back",
             where=model,
             fix="look at it, then say again what is to serve",
         )

@@ -18,10 +18,11 @@ from evergreen.errors import (
     StoreUnavailable,
 )
 from evergreen.failpoints import failpoint
+from evergreen.hand_questions import decided, unfinished_release
 from evergreen.ports import Entry, Lease, Pointer
-from evergreen.results import Release, Version, from_json
+from evergreen.results import Release, Version, Withheld, from_json
 from evergreen.steps.eras import fence_of
-from evergreen.steps.memory import record
+from evergreen.steps.memory import recall, record
 from evergreen.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -30,20 +31,34 @@ log = logging.getLogger(__name__)
 def settle(workspace: Workspace, model: str, lease: Lease) -> None:
     """Finish a release that was intended and not recorded as done; mend a target that went astray.
 
+    Where the registry lost the version that was to be released, the release is given up.
+
     Raises:
         StoreUnavailable: the registry or the target did not take the version.
     """
-    intended = workspace.ledger.last(model, "release_intended")
-    if intended is None:
+    begun = unfinished_release(workspace.ledger, model)
+    if begun is not None and not workspace.registry.holds(begun.version):
+        _give_up(workspace, begun, lease)
+        begun = None
+    found = decided(workspace.ledger, model)
+    if found is None:
         return
-    intent = from_json(Release, intended.body)
-    if workspace.ledger.find(entry_key("release", intent.run_key)) is None:
-        log.warning("finishing the release that run %s began", intent.run_key)
-        finish(workspace, intended, lease)
-    elif not serves(workspace, intent):
-        log.warning("the target does not serve the champion, version %d: mended", intent.version.number)
+    entry, release = found
+    if begun is not None:
+        log.warning("finishing the release that run %s began", begun.run_key)
+        finish(workspace, entry, lease)
+    elif not serves(workspace, release):
+        log.warning("the target does not serve the champion, version %d: mended", release.version.number)
         workspace.ledger.check(lease)
-        workspace.deployer.deploy(intent, fence_of(workspace.ledger, intended))
+        workspace.deployer.deploy(release, fence_of(workspace.ledger, entry))
+
+
+def _give_up(workspace: Workspace, begun: Release, lease: Lease) -> None:
+    """Write down that a release is not carried out any more: the champion before it stays."""
+    why = f"the registry does not hold version {begun.version.number} any more"
+    log.error("the release that run %s began is given up: %s", begun.run_key, why)
+    record(workspace, "release_given_up", begun.run_key, Withheld(why), lease)
+    failpoint("release.given_up")
 
 
 def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
@@ -56,6 +71,7 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
 
     Raises:
         LeaseLost: another run took over, or the target heard of a later release; what it does stands.
+        ArtefactDamaged: the release was given up, for the registry had lost the version.
         StoreUnavailable: the registry or the target did not take the version.
     """
     intent = from_json(Release, intended.body)
@@ -63,6 +79,7 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     workspace.ledger.check(lease)
     if workspace.ledger.find(entry_key("release", intent.run_key)) is not None:
         return intent
+    _refuse_what_was_given_up(workspace, intent)
     fence = fence_of(workspace.ledger, intended)
     _refuse_what_is_out_of_date(workspace, intent, fence)
     if alias not in (intent.previous, intent.version.number):
@@ -92,6 +109,17 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
     record(workspace, "release", intent.run_key, intent, lease)
     log.info("champion=%d previous=%s", intent.version.number, intent.previous)
     return intent
+
+
+def _refuse_what_was_given_up(workspace: Workspace, intent: Release) -> None:
+    given_up = recall(workspace, "release_given_up", intent.run_key, Withheld)
+    if given_up is not None:
+        raise ArtefactDamaged(
+            "this release was given up",
+            where=f"run {intent.run_key}",
+            got=given_up.why,
+            fix="nothing was changed; retrain",
+        )
 
 
 def _refuse_what_is_out_of_date(workspace: Workspace, intent: Release, fence: int) -> None:
@@ -139,12 +167,14 @@ def put_alias_back(workspace: Workspace, model: str, lease: Lease) -> None:
 def check_alias(workspace: Workspace, version: Version, champion: int | None) -> None:
     """Refuse to release over an alias that somebody moved by hand; nothing was begun yet.
 
+    An alias that the registry lost with a version, or has again from before it, is in nobody's way.
+
     Raises:
         RegistryDisagrees: the alias is neither at the champion nor at the version.
         StoreUnavailable: the registry did not answer.
     """
     alias = workspace.registry.champion(version.name)
-    if alias in (champion, version.number):
+    if alias in (champion, version.number) or _lost_one(workspace, version.name):
         return
     raise RegistryDisagrees(
         "the registry's alias champion is not where the ledger has the champion; nothing was released",
@@ -154,6 +184,13 @@ def check_alias(workspace: Workspace, version: Version, champion: int | None) ->
         fix=f"evergreen reconcile {version.name} puts it back (where there never was a release, "
         "remove it in the registry); then try again: clear the task",
     )
+
+
+def _lost_one(workspace: Workspace, model: str) -> bool:
+    """Return whether the registry lost the champion, or the version that was to become it."""
+    newest = (workspace.ledger.last(model, kind) for kind in ("release", "release_intended"))
+    versions = [from_json(Release, entry.body).version for entry in newest if entry is not None]
+    return not all(workspace.registry.holds(version) for version in versions)
 
 
 def serves(workspace: Workspace, release: Release) -> bool:

@@ -22,6 +22,7 @@ from evergreen.results import (
     StepFailure,
     ValidationReport,
     Version,
+    Withheld,
     from_json,
 )
 from evergreen.steps.hand import withheld
@@ -178,13 +179,7 @@ def _lines(workspace: Workspace, run_key: str, failure: str | None) -> list[str]
         failed = ", ".join(map(_named, validation.errors[:5]))
         lines.append(f"{count} {'expectation' if count == 1 else 'expectations'} failed: {failed}")
     elif outcome == "failed":
-        noted = _unmended(workspace, run_key)
-        if noted is not None:
-            lines.append(f"{noted.step}: {noted.error}: {noted.message}")
-        elif failure is not None:
-            lines.append(redact(failure)[:2000])
-        else:
-            lines.append("the run stopped before it could decide")
+        lines.append(_why_failed(workspace, run_key, failure))
     return lines
 
 
@@ -210,6 +205,16 @@ def _unmended(workspace: Workspace, run_key: str) -> StepFailure | None:
     failure = from_json(StepFailure, noted.body)
     result = last_entry(workspace, RESULT_OF[failure.step], run_key)
     return failure if result is None or result.seq < noted.seq else None
+
+
+def _why_failed(workspace: Workspace, run_key: str, failure: str | None) -> str:
+    given_up = recall(workspace, "release_given_up", run_key, Withheld)
+    if given_up is not None:
+        return f"its release was given up: {given_up.why}"
+    noted = _unmended(workspace, run_key)
+    if noted is not None:
+        return f"{noted.step}: {noted.error}: {noted.message}"
+    return "the run stopped before it could decide" if failure is None else redact(failure)[:2000]
 
 
 def _broken(outcome: ExpectationOutcome) -> str:

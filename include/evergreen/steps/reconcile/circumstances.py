@@ -32,7 +32,7 @@ class Circumstances:
     that its event was to start, `stuck_after` how long for its end. `run_ended` says of a run's key
     whether the scheduler knows that it ended; None: it does not know the run. `begins` says of a model
     whether a retrain of it is about to run. `wake` wakes the retrain of a model for a request; None:
-    there is nobody to wake one.
+    there is nobody to wake one, for there is no scheduler.
     """
 
     now: datetime

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from evergreen.entry_keys import entry_key
 from evergreen.failpoints import failpoint
-from evergreen.hand_questions import releases
+from evergreen.hand_questions import decided, releases
 from evergreen.ports import Lease
 from evergreen.reconcile_results import Finding
-from evergreen.results import Release, Version, from_json
+from evergreen.results import Release, Version
 from evergreen.steps.reconcile.circumstances import Circumstances
 from evergreen.steps.settle import put_alias_back, serves, settle
 from evergreen.workspace import Workspace
@@ -23,11 +23,11 @@ from evergreen.workspace import Workspace
 
 def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iterator[Finding]:  # noqa: ARG001 - as every area's
     """Yield a release that was not finished, or where the world does not follow the last one."""
-    intended = workspace.ledger.last(model, "release_intended")
-    if intended is None:
+    found = decided(workspace.ledger, model)
+    if found is None:
         yield from _without_release(workspace, model)
         return
-    release = from_json(Release, intended.body)
+    entry, release = found
     number = release.version.number
     if workspace.ledger.find(entry_key("release", release.run_key)) is None:
         if not workspace.registry.holds(release.version):
@@ -35,7 +35,7 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iter
                 _lost(release.version),
                 words=f"the registry lost version {number}, which run {release.run_key} decided "
                 "to release and did not finish",
-                does="restore it in the registry; until then no run of the model can begin",
+                does="restore it in the registry; else the next run or rollback gives that release up",
                 command=f"evergreen history {model}",
             )
             return
@@ -48,7 +48,7 @@ def look(workspace: Workspace, model: str, circumstances: Circumstances) -> Iter
             command=f"evergreen history {model}",
         )
     else:
-        yield from _astray(workspace, release, str(intended.seq))
+        yield from _astray(workspace, release, str(entry.seq))
 
 
 def mend(workspace: Workspace, finding: Finding, lease: Lease) -> None:

@@ -12,9 +12,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from evergreen.approval import expired, lets_release
-from evergreen.approval_questions import standing
-from evergreen.entry_keys import entry_key, run_key_of
+from evergreen.approval_questions import TIME_TO_TAKE_A_FORM, standing
+from evergreen.approval_results import Asked
+from evergreen.entry_keys import run_key_of
 from evergreen.failpoints import failpoint
+from evergreen.hand_questions import unfinished_release
 from evergreen.ports import Entry, Lease, Ledger
 from evergreen.reconcile_results import Finding
 from evergreen.results import RunReport
@@ -96,18 +98,22 @@ def _may_come_back(workspace: Workspace, run_key: str, circumstances: Circumstan
     if told is None:
         return False
     if told.answered is None:
-        return True  # it is closed once its question is
+        return not _forgotten(told.asked, circumstances)  # it is closed once its question is
     if not lets_release(told.asked, told.answered):
         return False
     return not expired(told.asked, told.answered, circumstances.now)
 
 
+def _forgotten(asked: Asked, circumstances: Circumstances) -> bool:
+    """Return whether a question will never end: the scheduler has no such run, and its time is over."""
+    late = asked.deadline + TIME_TO_TAKE_A_FORM + circumstances.grace
+    return circumstances.wake is not None and late <= circumstances.now
+
+
 def is_to_release(workspace: Workspace, run_key: str) -> bool:
     """Return whether a run's release was decided last of its model's, and is not carried out."""
-    intended = workspace.ledger.last(model_of(run_key), "release_intended")
-    if intended is None or run_key_of(intended.key) != run_key:
-        return False
-    return workspace.ledger.find(entry_key("release", run_key)) is None
+    begun = unfinished_release(workspace.ledger, model_of(run_key))
+    return begun is not None and begun.run_key == run_key
 
 
 def _heard(workspace: Workspace, run_key: str) -> datetime:
