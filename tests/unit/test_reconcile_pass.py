@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from evergreen import steps
 from evergreen.entry_keys import entry_key
 from evergreen.reconcile_results import WAKE_AFTER, Finding, Reconciliation
 from evergreen.results import Version, to_json
@@ -11,7 +12,7 @@ from evergreen.steps.known_models import known_models
 from evergreen.steps.reconcile.circumstances import STUCK_AFTER
 from evergreen.steps.reconcile.one_pass import BY_WHOMEVER
 from evergreen.watch_results import RetrainRequest
-from tests.fakes.bench import APRIL
+from tests.fakes.bench import APRIL, MAY
 from tests.unit.reconcile_bench import (
     GRACE,
     LEASE,
@@ -229,4 +230,34 @@ def test_the_lease_of_a_pass_that_was_killed_when_all_was_done_is_given_back(ben
     assert bench.ledger.holder("churn") is None
     silent(bench)
     bench.ledger.acquire("churn", "churn/live")
+    silent(bench)
+
+
+def test_a_release_whose_version_is_lost_meanwhile_is_not_said_to_be_put_right(bench, clock):
+    bench.whole()
+    cut_at_release(bench, "two", APRIL)
+    clock.wait(LEASE + MINUTE)
+    move, bench.registry.move_champion = bench.registry.move_champion, down
+    assert came(once(bench)) == [("unfinished_release", "left")]
+    bench.registry.move_champion = move
+    lost = bench.registry.versions["churn"].pop()
+    assert ("cut_off", "mended") not in came(once(bench))
+    bench.registry.versions["churn"].append(lost)
+    assert ("unfinished_release", "mended") in came(once(bench))
+    assert bench.serving() == 2
+
+
+def test_a_release_that_was_given_up_ends_its_run_and_puts_the_champion_back(bench, clock):
+    bench.whole()
+    key = cut_at_release(bench, "two", APRIL)
+    bench.registry.versions["churn"].pop()
+    clock.wait(GRACE + MINUTE)
+    assert ("lost_version", "told") in came(once(bench))
+    bench.begin("three", MAY)
+    steps.report(bench.workspace, "churn/three", "it failed")
+    assert ("abandoned_run", "mended") in came(once(bench))
+    reports = {one["run_key"]: one for one in bench.ledger.bodies("run_finished")}
+    assert reports[key]["outcome"] == "failed"
+    assert any("given up: the registry does not hold version 2" in one for one in reports[key]["lines"])
+    assert (bench.registry.champion("churn"), bench.serving()) == (1, 1)
     silent(bench)

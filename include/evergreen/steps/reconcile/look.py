@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 AREAS = {"releases": releases, "questions": questions, "runs": runs, "requests": requests}
 LONGEST_WHY = 500
+_OF_RELEASES = frozenset({"unfinished_release", "astray_target", "astray_champion"})
 
 
 def look(workspace: Workspace, model: str, circumstances: Circumstances) -> list[Finding]:
@@ -73,17 +74,23 @@ def why_not(exc: Exception) -> str:
 
 
 def _cut_off(workspace: Workspace, model: str, found: list[Finding]) -> Iterator[Finding]:
-    """Yield what an earlier pass did, and was killed before it could write so."""
+    """Yield what an earlier pass did, and was killed before it could write so.
+
+    What it found of a release may stand under another name now; so that waits until all is well.
+    """
     again = {one.run_key for one in found}
+    unsettled = any(one.kind in {*_OF_RELEASES, "lost_version"} for one in found)
     for entry in workspace.ledger.entries(model=model, kind="reconcile_intended"):
         begun = from_json(Finding, entry.body)
+        if unsettled and begun.kind in _OF_RELEASES:
+            continue
         if begun.run_key not in again and workspace.ledger.find(recorded_key(entry.key)) is None:
             yield Finding(
                 model,
                 "cut_off",
                 entry.key,
                 f"an earlier pass was cut off after it found that {begun.words}",
-                "it is written down as put right",
+                "it is written down that nothing is left to do",
             )
 
 

@@ -27,7 +27,7 @@ from evergreen.workspace import Workspace
 log = logging.getLogger(__name__)
 
 MOST_ROUNDS = 4
-BY_WHOMEVER = "it was put right, by an earlier pass that was cut off or by others"
+BY_WHOMEVER = "nothing is left to do, by an earlier pass that was cut off or by others"
 _ONCE = frozenset({"unserved_request"})
 """What is done over and over until it helps, and written down once."""
 _PASSES = frozenset({"not_looked_at", "unserved_request"})
