@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from evergreen.alert_spec import EmailChannel, LogChannel, QuietHours, SlackChannel
 from evergreen.errors import BadConfiguration
@@ -297,3 +299,21 @@ def test_a_receipt_without_a_thread_makes_no_thread(bench):
     bench.notice("failed/churn/2", cause="retrain", signature="b")
     bench.tell()
     assert [one.thread for one in bench.sink.letters] == [None, None]
+
+
+def test_what_a_newer_evergreen_left_for_a_channel_unknown_here_waits_and_is_in_nobodys_way(bench):
+    unknown = '{"type":"teams","connection":"t"}'
+    bench.notice("a", cause="x")
+    take_in(bench.messenger, bench.now)
+    with bench.ledger._database.writing() as (connection, _):
+        connection.execute(text("UPDATE messages SET channel = :it"), {"it": unknown})
+        connection.execute(text("UPDATE incidents SET told = :it"), {"it": json.dumps([unknown])})
+    bench.notice("b", model="other")
+    assert bench.tell() == Delivered(sent=1)
+    bench.notice("c", cause="x", signature="anew")
+    assert bench.tell() == Delivered(sent=1)
+    assert [one.channel for one in waits(bench)] == [unknown]
+    assert [letter.message.event.headline for letter in bench.sink.letters] == [
+        "b happened",
+        "c happened",
+    ]

@@ -141,3 +141,15 @@ def test_an_adoption_is_told_with_who_why_and_what_is_lost(ledger):
         "Given up, from entry 9 on: {…}",
         "Unknown to the ledger: churn version 2",
     )
+
+
+def test_a_place_that_is_none_any_more_is_said_to_be_over_once(ledger):
+    place = Place()
+    place.down = True
+    keep_and_tell(messenger(ledger, LogChannel(type="log"), places=(place,)), NOW)
+    for _ in range(2):
+        keep_and_tell(messenger(ledger, LogChannel(type="log")), NOW)
+    wrong, over = told(ledger)
+    assert (wrong.name, over.name) == ("unwitnessed", "recovered")
+    assert over.closes == (wrong.cause,)
+    assert over.lines == (wrong.headline,)

@@ -42,6 +42,14 @@ def channel_of(text: str) -> Channel:
         ) from None  # the cause quotes the text
 
 
+def readable(text: str) -> Channel | None:
+    """Return the channel of a kept text, or None where a newer Evergreen wrote what we cannot read."""
+    try:
+        return channel_of(text)
+    except BadConfiguration:
+        return None
+
+
 def place(channel: Channel) -> str:
     """Return where messages end up: the same for two channels that differ only in what they take.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from evergreen.alert_spec import SEVERITIES, Channel, Severity
-from evergreen.alerts.channels import canonical, channel_of, place, receiver
+from evergreen.alerts.channels import canonical, place, readable, receiver
 from evergreen.alerts.incidents import Telling, higher
 from evergreen.alerts.quiet_hours import quiet_until
 from evergreen.outbox import Incident, Message, Purpose
@@ -51,7 +51,8 @@ def _chosen(
     telling: Telling, channels: Sequence[Channel], severity: Severity
 ) -> Iterator[tuple[Purpose, Channel]]:
     """Yield the channels that hear of it, and as what; of one place, the first counts."""
-    heard = [channel_of(text) for text in telling.incident.told] if telling.incident else []
+    told = telling.incident.told if telling.incident else ()
+    heard = [one for one in map(readable, told) if one is not None]
     if telling.purpose == "closing":
         yield from (("closing", one) for one in heard if _severe(severity, one))
         return

@@ -2,7 +2,8 @@
 
 Sending is at least once: whoever is killed between sending and recording leaves a message that is sent
 again, with the same key, by which the receiver can tell. A channel that is down delays its own messages
-only, and whatever a sink raises goes no further.
+only, and whatever a sink raises goes no further. What is for a channel that cannot be read here waits
+for a process that can.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from evergreen.alerts.channels import channel_of, place
+from evergreen.alerts.channels import channel_of, place, readable
 from evergreen.alerts.storms import allowance, sort_out
 from evergreen.errors import BadConfiguration, bounded
 from evergreen.failpoints import failpoint
@@ -89,7 +90,7 @@ class _Round:
     def _go_through(self) -> bool:
         """Send what is due now; return whether that may have made room for more."""
         outbox = self._messenger.outbox
-        due = [one for one in outbox.due(self._instant(), AT_ONCE) if self._is_open(one)]
+        due = [one for one in outbox.due(self._instant(), AT_ONCE) if self._can_be_sent(one)]
         found = sort_out(due, self._sent_since, self._instant())
         gathered = [outbox.gather(digest, members) for digest, members in found.digests]
         for message in (*found.send, *found.late):
@@ -100,6 +101,14 @@ class _Round:
                 bound = allowance(message, self._instant()) if message in found.send else None
                 self._try(message, bound)
         return bool(found.send or found.late or any(gathered))
+
+    def _can_be_sent(self, message: Message) -> bool:
+        if readable(message.channel) is not None:
+            return self._is_open(message)
+        if message.key not in self._tried:
+            self._tried.add(message.key)
+            log.warning("waits=%s: its channel cannot be read; was it a newer Evergreen's?", message.key)
+        return False
 
     def _is_open(self, message: Message) -> bool:
         return message.key not in self._tried and _place(message) not in self._down

@@ -31,8 +31,8 @@ CAUSE = "witness/"
 def keep_and_tell(messenger: Messenger, now: datetime) -> Witnessed:
     """Keep a checkpoint in every place that has not one as new; return what became of that.
 
-    What a place says against it is told once, and once more when it is over; that a silent place now
-    contradicts the ledger is news.
+    What a place says against it is told once, and once more when it is over, or when the place is none
+    any more; that a silent place now contradicts the ledger is news.
 
     Raises:
         LedgerUnavailable: the ledger's database did not answer.
@@ -50,7 +50,19 @@ def keep_and_tell(messenger: Messenger, now: datetime) -> Witnessed:
         news = _news(place.uri, cause, signature, said.get(place.uri), last)
         if news is not None:
             notice(ledger, LEDGER, f"{cause}/{count + 1}", news)
+    _end_those_of_former_places(messenger, told)
     return done
+
+
+def _end_those_of_former_places(messenger: Messenger, told: dict[str, tuple[Notice, int]]) -> None:
+    causes = {_cause(place.uri) for place in messenger.checkpoints}
+    for cause, (last, count) in told.items():
+        if cause not in causes and last.name == "unwitnessed":
+            over = (
+                "A place that kept no checkpoint of the ledger is no place of its checkpoints any more."
+            )
+            news = Notice("recovered", "low", over, (last.headline,), closes=(cause,))
+            notice(messenger.ledger, LEDGER, f"{cause}/{count + 1}", news)
 
 
 def _tell_the_days(messenger: Messenger, now: datetime) -> None:
