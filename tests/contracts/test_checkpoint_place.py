@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 from evergreen.adapters.checkpoint_place import CheckpointFiles
 from evergreen.checkpoints import Checkpoint
-from evergreen.errors import ArtefactDamaged, EvergreenError, LedgerBehind
+from evergreen.errors import ArtefactDamaged, EvergreenError, LedgerBehind, StoreUnavailable
 
 ONE = Checkpoint("a" * 64, 12, "b" * 64, "2013-04-01T00:00:00.000000Z", 0, "0.1.0")
 
@@ -110,6 +112,27 @@ class TestFolder(CheckpointPlaceContract):
         assert [one for _, one in place.found()] == [None]
         path.write_text("")
         assert [one for _, one in place.found()] == [None]
+
+    def test_a_loop_a_pipe_and_a_name_too_long_do_not_silence_the_place_or_hold_it_up(self, place):
+        place.put(at(5))
+        (self.folder / "999999").symlink_to("999999")
+        (self.folder / "999998").symlink_to("9" * 250 + "/" + "9" * 300)
+        pipe = self.folder / "999997" / "0000000000000" / "0000000000000001.json"
+        pipe.parent.mkdir(parents=True)
+        os.mkfifo(pipe)
+        assert place.newest() == at(5)
+        assert [one for _, one in place.found()] == [None, at(5)]
+
+    def test_a_disk_that_fails_is_not_an_empty_place(self, place, monkeypatch):
+        place.put(at(5))
+
+        def broken(*_):
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", broken)
+            with pytest.raises(StoreUnavailable):
+                place.newest()
 
     def test_no_half_file_is_left(self, place):
         place.put(ONE)

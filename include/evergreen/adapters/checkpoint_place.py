@@ -6,10 +6,13 @@ newest is found by three short listings however many there are. Names are hints:
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ LONGEST_FILE = 1000
 
 _WHAT = "the place of checkpoints did not take or give one"
 _NUMBER = re.compile(r"\d{6,20}")
+_NOT_OURS = {"ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "EACCES", "EPERM", "ENXIO", "ENAMETOOLONG"}
+"""How reading fails of what others put among our files; a disk that fails says something else."""
 
 
 class CheckpointFiles:
@@ -117,11 +122,9 @@ class CheckpointFiles:
         place = local_path(self._uri)
         if place is None:
             return self._object(name)
-        try:
-            with (place / name).open("rb") as file:
-                return file.read(LONGEST_FILE + 1)
-        except (FileNotFoundError, IsADirectoryError):
-            return None
+        with _passed_over(), open(place / name, "rb", opener=_at_once) as file:
+            return file.read(LONGEST_FILE + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+        return None
 
     def _object(self, name: str) -> bytes | None:
         objects = Objects(self._uri, self._options())
@@ -134,11 +137,26 @@ class CheckpointFiles:
         if place is None:
             names = Objects(f"{self._uri}/{folder}", self._options()).names()
         else:
-            with suppress(NotADirectoryError, FileNotFoundError):
+            with _passed_over() if folder else suppress(NotADirectoryError, FileNotFoundError):
                 names = [path.name for path in (place / folder).iterdir()]
         return sorted(
             (one for one in names if _NUMBER.fullmatch(one.removesuffix(".json"))), reverse=True
         )
+
+
+@contextmanager
+def _passed_over() -> Iterator[None]:
+    """Pass over what cannot be read as ours, whoever put it there."""
+    try:
+        yield
+    except OSError as exc:
+        if errno.errorcode.get(exc.errno or 0) not in _NOT_OURS:
+            raise
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting, where it is a pipe, for somebody who writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _name(checkpoint: Checkpoint) -> str:
