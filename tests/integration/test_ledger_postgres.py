@@ -14,11 +14,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from evergreen.errors import LeaseHeld, LedgerError, LedgerUnavailable
-from evergreen.ledger import open_ledger
+from evergreen.ledger import migrations, open_ledger
 from tests.integration import ledger_process as child
 
 pytestmark = pytest.mark.needs_postgres
@@ -255,3 +256,20 @@ def test_options_of_the_url_are_kept_beside_ours(url):
         found = [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
     ledger.close()
     assert found == ["mine", "10s", "on"]
+
+
+def test_a_migration_may_take_longer_than_any_other_statement(url, monkeypatch):
+    """An index over millions of entries does."""
+    real = migrations.upgrade
+
+    def slow(connection):
+        connection.execute(text("SELECT pg_sleep(1)"))
+        real(connection)
+
+    monkeypatch.setattr(migrations, "upgrade", slow)
+    ledger = open_ledger(url, 600, wait_seconds=0.1)
+    lease = ledger.acquire("m", "m/run")
+    assert ledger.append("snapshot", "snapshot/m", {}, lease).seq == 1
+    with ledger._database.reading() as connection, pytest.raises(DBAPIError, match="timeout"):
+        connection.execute(text("SELECT pg_sleep(1)"))
+    ledger.close()

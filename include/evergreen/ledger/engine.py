@@ -76,6 +76,8 @@ class Database:
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
                 )
+                # An index over millions of entries takes its time; only other statements are bounded.
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
             if not migrations.is_current(connection):
                 migrations.upgrade(connection)
                 failpoint("ledger.before_migrated")
