@@ -25,6 +25,7 @@ from evergreen.gate_checks import (
     keys_that_do_nothing,
     what_only_classifiers_have,
 )
+from evergreen.length_checks import lengths, lengths_of_escalation
 from evergreen.names import did_you_mean, name_problem
 from evergreen.pod_checks import POD_CHECKS
 from evergreen.source_checks import SOURCES, file_patterns, passwords, queries
@@ -64,6 +65,8 @@ def check(document: Document, path: Path) -> list[Problem]:
         _time_zone,
         _windows,
         _retry_delay,
+        lengths,
+        lengths_of_escalation,
         _columns,
         passwords,
         queries,

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from evergreen.alert_spec import Channel, FleetAlerts, LogChannel
 from evergreen.document import read_document
 from evergreen.errors import InvalidModelFile
+from evergreen.length_checks import lengths_of_escalation
 from evergreen.spec_errors import problems_of, shown_value
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def read_fleet(path: Path) -> FleetAlerts:
             fix = "write 'alerts:' and a list of channels"
             problems.append(document.problem((), "the file must be a section of keys", got=got, fix=fix))
         raise InvalidModelFile(problems)
+    problems.extend(lengths_of_escalation(document, path))
     try:
         fleet = FleetAlerts.model_validate(document.tree)
     except ValidationError as exc:

@@ -38,6 +38,18 @@ def test_a_model_gives_a_task_for_each_step_in_their_order(dag):
         assert dag.get_task(before).downstream_task_ids == {after}
 
 
+@pytest.mark.parametrize("timeout", ["1 minute", "100 years"])
+def test_the_shortest_and_the_longest_timeout_that_lint_allows_make_a_dag(timeout):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from evergreen_airflow.factory import build_retrain_dag
+
+    dag = build_retrain_dag(spec_of(more=f"timeout: {timeout}\n"), PATH)
+    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    assert stored.get_task("train").execution_timeout == dag.get_task("train").execution_timeout
+    assert dag.get_task("train").execution_timeout > timedelta(0)
+
+
 def test_a_model_that_is_refitted_has_a_task_for_it_between_evaluate_and_register():
     from evergreen_airflow.factory import build_retrain_dag
 

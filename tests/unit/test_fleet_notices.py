@@ -218,6 +218,17 @@ def test_a_model_that_was_never_begun_or_says_nothing_is_not_stale(ledger, model
     assert look(ledger, models) == []
 
 
+def test_what_goes_wrong_with_one_model_is_said_of_it_and_stops_no_other(ledger, models, caplog):
+    write(models, "apple")
+    write(models)
+    lease = ledger.acquire("apple", "apple/r1")
+    ledger.append("run_finished", "run_finished/apple/r1", {"odd": True}, lease)
+    run(ledger, "kept")
+    (told,) = look(ledger, models)
+    assert told.headline.startswith("churn is stale")
+    assert "cannot tell whether apple is stale" in caplog.text
+
+
 def test_a_later_answer_makes_it_fresh_and_it_can_go_stale_again(ledger, models):
     write(models)
     run(ledger, "kept", 1)

@@ -6,15 +6,19 @@ that was never begun to be retrained is new, not stale.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime
 
 from evergreen.alerts.event import Notice
+from evergreen.errors import LedgerUnavailable
 from evergreen.hand_questions import standing
 from evergreen.ports import Entry, Ledger
 from evergreen.results import Release, RunReport, from_json
 from evergreen.spec import ModelSpec
 from evergreen.steps.alerts.notice import notice
+
+log = logging.getLogger(__name__)
 
 ANSWERS = frozenset({"promoted", "kept", "registered"})
 CAUSE = "stale"
@@ -23,18 +27,33 @@ CAUSE = "stale"
 def tell_of_stale_models(ledger: Ledger, specs: Iterable[ModelSpec], now: datetime) -> int:
     """Write a notice for every model that is stale, once for each time that it became so.
 
+    What goes wrong with one model is logged, and the others are looked at.
+
     Returns:
         How many models are stale.
+
+    Raises:
+        LedgerUnavailable: the ledger's database did not answer.
     """
     stale = 0
     for spec in specs:
-        since = _answered(ledger, spec.name)
-        if spec.stale_after is None or since is None or now < spec.stale_after.after(since.at):
-            continue
-        stale += 1
-        key = f"stale/{spec.name}/{since.seq}"
-        notice(ledger, spec.name, key, _notice(ledger, spec, since))
+        try:
+            stale += _told(ledger, spec, now)
+        except LedgerUnavailable:
+            raise
+        except Exception:
+            log.exception("cannot tell whether %s is stale", spec.name)
     return stale
+
+
+def _told(ledger: Ledger, spec: ModelSpec, now: datetime) -> bool:
+    """Return whether a model is stale; it is told of then."""
+    since = _answered(ledger, spec.name)
+    if spec.stale_after is None or since is None or now < spec.stale_after.after(since.at):
+        return False
+    key = f"stale/{spec.name}/{since.seq}"
+    notice(ledger, spec.name, key, _notice(ledger, spec, since))
+    return True
 
 
 def _answered(ledger: Ledger, model: str) -> Entry | None:
