@@ -29,7 +29,7 @@ _FROM = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def lengths(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
-    """Yield a problem for each duration of a model file that is too long, or nothing where it may not."""
+    """Yield a problem for each duration of a model file that is too long, or may not be nothing."""
     for keys, nothing in _LENGTHS.items():
         yield from _problem(document, keys, document.find(*keys, kind=str), nothing)
 

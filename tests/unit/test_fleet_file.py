@@ -58,9 +58,8 @@ def test_every_problem_is_found_at_its_place(path):
 
 def test_an_escalation_that_would_come_after_the_last_date_is_a_problem(path):
     text = "alerts: [{type: log, unacknowledged_for: 9999 years}]\n"
-    assert problems(path, text) == [
-        f"{path}:1:42: alerts[0].unacknowledged_for: too long; got 9999 years; allowed: at most 100 years"
-    ]
+    (told,) = problems(path, text)
+    assert told.startswith(f"{path}:1:42: alerts[0].unacknowledged_for: too long; got 9999 years; ")
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "alerts: [\n", "alerts: 3\n", "{}\n"])
