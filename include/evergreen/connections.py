@@ -149,9 +149,26 @@ def _parts(text: str) -> Mapping[str, Any]:
 
 def _gcs(connection: Connection) -> dict[str, Any]:
     extra = connection.extra
-    keys = extra.get("keyfile_dict")
-    token = json.loads(keys) if isinstance(keys, str) else keys or extra.get("key_path")
-    return {"token": token, "project": extra.get("project")}
+    keys = _keys_of_google(extra.get("keyfile_dict"), f"connection {connection.id!r}")
+    return {"token": keys or extra.get("key_path"), "project": extra.get("project")}
+
+
+def _keys_of_google(given: object, where: str) -> Mapping[str, Any] | None:
+    """Return the contents of a key file, which may be given as text."""
+    if given in (None, ""):
+        return None
+    try:
+        keys = json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        keys = None  # refused below, out of this block: a cause would hold the text, which is a secret
+    if not isinstance(keys, Mapping):
+        raise BadConfiguration(
+            "keyfile_dict of the connection's extra cannot be read",
+            where=where,
+            allowed="the contents of a key file: a JSON object, or the text of one",
+            fix="write the path of a key file as key_path instead",
+        )
+    return keys
 
 
 def _azure(connection: Connection) -> dict[str, Any]:

@@ -73,6 +73,33 @@ def test_storage_options_follow_from_the_connection():
     assert azure.storage_options() == {"account_name": "account", "account_key": "azure-key"}
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "/etc/secret-place/key.json",
+        '{"private_key": "canary-1',
+        '["canary-1"]',
+        "7",
+        7,
+        ["canary-1"],
+        "[" * 9999,
+    ],
+)
+def test_a_key_of_google_that_is_none_is_refused_by_name_and_not_shown(given):
+    gcs = Connection("lake", "google_cloud_platform", extra={"keyfile_dict": given})
+    with pytest.raises(BadConfiguration, match=r"'lake'.*keyfile_dict.*key_path") as caught:
+        gcs.storage_options()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "canary" not in shown
+    assert "secret-place" not in shown
+
+
+def test_a_key_of_google_may_lie_in_a_file():
+    for nothing in ({}, {"keyfile_dict": ""}, {"keyfile_dict": None}):
+        gcs = Connection("lake", "google_cloud_platform", extra=nothing | {"key_path": "/k.json"})
+        assert gcs.storage_options() == {"token": "/k.json"}
+
+
 def test_secrets_are_masked_and_other_words_are_not():
     extra = {"api_token": "tok-123456", "sslmode": "require", "nested": {"secrets": ["deep-secret-1"]}}
     made = Connection("c", "http", password="pass-98765", extra=extra)
