@@ -55,7 +55,7 @@ def test_a_run_that_was_over_and_asked_anew_is_closed_with_what_came_of_that(ben
     silent(bench)
 
 
-def test_a_question_that_silence_would_answer_ends_with_its_run_once_airflow_has_no_such_run(bench, clock):
+def test_a_question_that_silence_answers_ends_with_its_run_once_airflow_has_no_such_run(bench, clock):
     key = waiting(bench, "scheduled__1", on_timeout="release")
     clock.wait(timedelta(days=2))
     silent(bench)
