@@ -224,9 +224,17 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Why a run that won released nothing: what a person decided, or that its version is lost."""
+    """Why a run that won released nothing: what a person decided, which stood then."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why a release that was decided is not carried out any more; `by` is the run that found so."""
+
+    why: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -460,3 +460,17 @@ def test_the_champion_at_an_instant_after_it_is_the_one_that_is_back(bench: Benc
     found = champion_at(bench.workspace, "churn", MAY)
     assert found is not None
     assert found.version.number == 1
+
+
+def test_killed_while_a_lost_release_is_given_up_it_is_given_up_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    release_half_done(bench)
+    bench.registry.versions["churn"].pop()
+    del bench.registry.aliases["churn"]["champion"]
+    kill(bench, monkeypatch, "release.given_up")
+    release = undo(bench)
+    assert release.restored is not None
+    assert release.restored.deed.previous == 3
+    assert champions(bench) == (2, 2, 2)
+    assert [row.kind for row in bench.ledger.rows].count("release_given_up") == 1

@@ -17,6 +17,7 @@ from evergreen.entry_keys import entry_key, run_key_of
 from evergreen.ports import Duty, Entry, Ledger
 from evergreen.reconcile_results import Finding
 from evergreen.results import (
+    GivenUp,
     Outcome,
     Refit,
     Release,
@@ -255,7 +256,7 @@ def _learned(run: PastRun, entry: Entry) -> PastRun:
         case "release_withheld":
             return replace(run, withheld=from_json(Withheld, entry.body).why)
         case "release_given_up":
-            why = from_json(Withheld, entry.body).why
+            why = from_json(GivenUp, entry.body).why
             summary = f"{entry.model}: its release was given up: {why}"
             return replace(run, finished_at=entry.at, decision="failed", summary=summary)
         case "refit":

@@ -23,7 +23,8 @@ from evergreen.failpoints import failpoint
 from evergreen.hand import Deed, Restored
 from evergreen.hand_questions import known_until, releases, rolled_back, unfinished_release
 from evergreen.ports import Entry, Lease
-from evergreen.results import Release
+from evergreen.results import GivenUp, Release, from_json
+from evergreen.run_keys import is_retrain
 from evergreen.steps.memory import holding, recall, record
 from evergreen.steps.settle import check_alias, finish, settle
 from evergreen.steps.witness import refuse_behind
@@ -74,12 +75,27 @@ def planned(workspace: Workspace, model: str, to: int | None) -> Plan:
     if not made:
         raise NotAllowed("the model has no champion, so there is nothing to roll back", where=model)
     entry, champion = made[-1]
-    begun = unfinished_release(workspace.ledger, model)
-    lost = begun is not None and not workspace.registry.holds(begun.version)
+    begun, lost = _half_done(workspace, model)
     stays = to is None and (lost or champion.restored is not None)
     target = champion if stays else _target(workspace, made, to)
     done = begun is None and target.version == champion.version
     return Plan(entry.seq, champion, target, done, begun, lost)
+
+
+def _half_done(workspace: Workspace, model: str) -> tuple[Release | None, bool]:
+    """Return the release that was decided and not carried out, and whether its version is lost.
+
+    One that a rollback gave up, which was killed then, counts as well: who says it again means the same.
+    """
+    begun = unfinished_release(workspace.ledger, model)
+    if begun is not None:
+        return begun, not workspace.registry.holds(begun.version)
+    intended = workspace.ledger.last(model, "release_intended")
+    found = None if intended is None else from_json(Release, intended.body)
+    given_up = None if found is None else recall(workspace, "release_given_up", found.run_key, GivenUp)
+    if given_up is None or is_retrain(given_up.by):
+        return None, False
+    return found, True
 
 
 def _target(workspace: Workspace, made: Sequence[tuple[Entry, Release]], to: int | None) -> Release:

@@ -20,7 +20,7 @@ from evergreen.errors import (
 from evergreen.failpoints import failpoint
 from evergreen.hand_questions import decided, unfinished_release
 from evergreen.ports import Entry, Lease, Pointer
-from evergreen.results import Release, Version, Withheld, from_json
+from evergreen.results import GivenUp, Release, Version, from_json
 from evergreen.steps.eras import fence_of
 from evergreen.steps.memory import recall, record
 from evergreen.workspace import Workspace
@@ -57,7 +57,7 @@ def _give_up(workspace: Workspace, begun: Release, lease: Lease) -> None:
     """Write down that a release is not carried out any more: the champion before it stays."""
     why = f"the registry does not hold version {begun.version.number} any more"
     log.error("the release that run %s began is given up: %s", begun.run_key, why)
-    record(workspace, "release_given_up", begun.run_key, Withheld(why), lease)
+    record(workspace, "release_given_up", begun.run_key, GivenUp(why, lease.holder), lease)
     failpoint("release.given_up")
 
 
@@ -112,7 +112,7 @@ def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
 
 
 def _refuse_what_was_given_up(workspace: Workspace, intent: Release) -> None:
-    given_up = recall(workspace, "release_given_up", intent.run_key, Withheld)
+    given_up = recall(workspace, "release_given_up", intent.run_key, GivenUp)
     if given_up is not None:
         raise ArtefactDamaged(
             "this release was given up",

@@ -13,6 +13,7 @@ from evergreen.redaction import redact
 from evergreen.results import (
     Candidate,
     ExpectationOutcome,
+    GivenUp,
     Outcome,
     Refit,
     Release,
@@ -22,7 +23,6 @@ from evergreen.results import (
     StepFailure,
     ValidationReport,
     Version,
-    Withheld,
     from_json,
 )
 from evergreen.steps.hand import withheld
@@ -208,7 +208,7 @@ def _unmended(workspace: Workspace, run_key: str) -> StepFailure | None:
 
 
 def _why_failed(workspace: Workspace, run_key: str, failure: str | None) -> str:
-    given_up = recall(workspace, "release_given_up", run_key, Withheld)
+    given_up = recall(workspace, "release_given_up", run_key, GivenUp)
     if given_up is not None:
         return f"its release was given up: {given_up.why}"
     noted = _unmended(workspace, run_key)
