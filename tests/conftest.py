@@ -1,5 +1,7 @@
 """Fixtures that any test may ask for, and how tests are dealt out to processes."""
 
+import gc
+
 import pytest
 
 from tests.integration.mlflow_store import mlflow_store
@@ -17,3 +19,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """
     alone = item.get_closest_marker("real_airflow") is not None
     item.add_marker(pytest.mark.xdist_group("airflow" if alone else item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was collected: all of it stays to the end anyway."""
+    gc.collect()
+    gc.freeze()
