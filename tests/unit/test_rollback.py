@@ -468,7 +468,7 @@ def test_killed_while_a_lost_release_is_given_up_it_is_given_up_once(
     release_half_done(bench)
     bench.registry.versions["churn"].pop()
     del bench.registry.aliases["churn"]["champion"]
-    kill(bench, monkeypatch, "release.given_up")
+    kill(bench, monkeypatch, "settle.given_up")
     release = undo(bench)
     assert release.restored is not None
     assert release.restored.deed.previous == 3

@@ -58,7 +58,7 @@ def _give_up(workspace: Workspace, begun: Release, lease: Lease) -> None:
     why = f"the registry does not hold version {begun.version.number} any more"
     log.error("the release that run %s began is given up: %s", begun.run_key, why)
     record(workspace, "release_given_up", begun.run_key, GivenUp(why, lease.holder), lease)
-    failpoint("release.given_up")
+    failpoint("settle.given_up")
 
 
 def finish(workspace: Workspace, intended: Entry, lease: Lease) -> Release:
