@@ -103,7 +103,7 @@ def stale_after_a_retrain(document: Document, path: Path) -> Iterator[Problem]: 
     """Yield a problem where each model would be stale before its next retrain is due."""
     keys = ("stale_after",)
     text, schedule = document.find(*keys, kind=str), document.find("schedule", kind=str)
-    length = _duration(text)
+    length = Duration.find(text)
     if length is None or length.count == 0:
         return
     longest = _longest_wait(schedule) if schedule else None
@@ -166,13 +166,6 @@ def _channels(document: Document) -> Iterator[tuple[KeyPath, Channel]]:
 @cache
 def _codec() -> TypeAdapter[Channel]:
     return TypeAdapter(Channel)
-
-
-def _duration(text: str | None) -> Duration | None:
-    try:
-        return None if text is None else Duration.parse(text)
-    except ValueError:
-        return None
 
 
 @cache

@@ -176,11 +176,7 @@ def _time_zone(document: Document, path: Path) -> Iterator[Problem]:  # noqa: AR
 
 
 def _duration(document: Document, *keys: str) -> Duration | None:
-    text = document.find(*keys, kind=str)
-    try:
-        return None if text is None else Duration.parse(text)
-    except ValueError:
-        return None
+    return Duration.find(document.find(*keys, kind=str))
 
 
 def _windows(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001

@@ -47,6 +47,17 @@ class Duration:
             raise ValueError(f"not a duration; write {DURATION_RULE}")
         return cls(int(match[1]), f"{match[2]}s")  # type: ignore[arg-type]
 
+    @classmethod
+    def find(cls, text: object) -> Duration | None:
+        """Read a duration where one is written; None for anything else, which others complain of.
+
+        >>> Duration.find("soon")
+        """
+        try:
+            return cls.parse(text)
+        except ValueError:
+            return None
+
     def before(self, instant: datetime) -> datetime:
         """Return the instant this long before `instant`; the end of a month clips to its last day.
 

@@ -45,12 +45,9 @@ def lengths_of_escalation(document: Document, path: Path) -> Iterator[Problem]: 
 
 
 def _problem(document: Document, keys: KeyPath, text: object, nothing: str | None) -> Iterator[Problem]:
-    try:
-        length = None if text is None else Duration.parse(text)
-    except ValueError:
-        return  # the spec says so
+    length = Duration.find(text)
     if length is None:
-        return
+        return  # where it is written wrongly the spec says so
     what = nothing if length.count == 0 else "too long" if _too_long(length) else None
     if what is not None:
         allowed = f"at most {LONGEST}" if nothing is None else f"more than nothing, at most {LONGEST}"

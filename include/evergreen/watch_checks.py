@@ -30,13 +30,9 @@ _AS_OF = datetime(2024, 1, 1, tzinfo=UTC)
 def watch_windows(document: Document, path: Path) -> Iterator[Problem]:  # noqa: ARG001
     """Yield a problem for each window that holds nothing or begins before there were dates."""
     for keys, empty in _WINDOWS.items():
-        text = document.find(*keys, kind=str)
-        try:
-            length = None if text is None else Duration.parse(text)
-        except ValueError:
-            continue  # the spec says so
+        length = Duration.find(document.find(*keys, kind=str))
         if length is None:
-            continue
+            continue  # where it is written wrongly the spec says so
         if length.count == 0:
             yield document.problem(keys, empty, got=str(length))
             continue
